@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Values as libvirt writes them in text.
+ */
+#include "virtext.h"
+
+#include <string.h>
+
+bool
+virTextParseSize(const char *text, const char *unit, uint64_t *ret_bytes)
+{
+    static const struct {
+        const char *name;
+        uint64_t bytes;
+    } units[] = {
+        { "b", 1 },                { "bytes", 1 },
+        { "KB", 1000 },            { "k", 1ull << 10 },  { "KiB", 1ull << 10 },
+        { "MB", 1000000 },         { "M", 1ull << 20 },  { "MiB", 1ull << 20 },
+        { "GB", 1000000000 },      { "G", 1ull << 30 },  { "GiB", 1ull << 30 },
+        { "TB", 1000000000000 },   { "T", 1ull << 40 },  { "TiB", 1ull << 40 },
+        { "PB", 1000000000000000 }, { "P", 1ull << 50 }, { "PiB", 1ull << 50 },
+        { "EB", 1000000000000000000 }, { "E", 1ull << 60 }, { "EiB", 1ull << 60 },
+    };
+    guint64 value;
+    size_t i;
+
+    if (!text || !g_ascii_string_to_unsigned(text, 10, 0, G_MAXUINT64, &value, NULL))
+        return false;
+    for (i = 0; i < G_N_ELEMENTS(units); i++) {
+        if (g_ascii_strcasecmp(unit ? unit : "KiB", units[i].name) == 0)
+            break;
+    }
+    if (i == G_N_ELEMENTS(units) || value > UINT64_MAX / units[i].bytes)
+        return false;
+    *ret_bytes = value * units[i].bytes;
+    return true;
+}
+
+/* One part of a set: "N", "N-M" or "^N". */
+static bool
+parsePart(char *part, bool members[VIR_TEXT_SET_MAX + 1])
+{
+    char *text = g_strstrip(part);
+    bool add = *text != '^';
+    char *dash;
+    guint64 first;
+    guint64 last;
+
+    if (!add)
+        text++;
+    dash = strchr(text, '-');
+    if (dash)
+        *dash++ = '\0';
+    if (!g_ascii_string_to_unsigned(text, 10, 0, VIR_TEXT_SET_MAX, &first, NULL))
+        return false;
+    last = first;
+    if (dash && (!add || !g_ascii_string_to_unsigned(dash, 10, first, VIR_TEXT_SET_MAX, &last, NULL)))
+        return false;
+    for (; first <= last; first++)
+        members[first] = add;
+    return true;
+}
+
+GArray *
+virTextParseSet(const char *text)
+{
+    g_auto(GStrv) parts = g_strsplit(text, ",", -1);
+    g_autofree bool *members = g_new0(bool, VIR_TEXT_SET_MAX + 1);
+    GArray *set;
+    unsigned i;
+
+    for (i = 0; parts[i]; i++) {
+        if (!parsePart(parts[i], members))
+            return NULL;
+    }
+    set = g_array_new(FALSE, FALSE, sizeof(unsigned));
+    for (i = 0; i <= VIR_TEXT_SET_MAX; i++) {
+        if (members[i])
+            g_array_append_val(set, i);
+    }
+    return set;
+}
