@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * A libvirt domain as far as virtual SMMUs are concerned: what the planner plans from and the checker
+ * judges. Reading never changes anything, and accepts what libvirt accepts; odd values are kept as such for
+ * the checker to name. Changing the document is plan/viommu_expand.c's work, by means of viommu_xml.h.
+ */
+#pragma once
+
+#include "viommu_xml.h"
+#include "virpciaddr.h"
+
+#include <glib.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#define VIOMMU_NS "urn:viommu:domain:1"
+#define VIOMMU_NS_QEMU "http://libvirt.org/schemas/domain/qemu/1.0"
+
+/* A PCI address names a bus with 8 bits, so an index above makes a controller that nothing can use. */
+#define VIOMMU_PCI_INDEX_MAX 255
+
+/* Values of the attributes of <driver>: on and off as 1 and 0, numbers as themselves, or one of these. */
+enum {
+    VIOMMU_UNSET = -1, /* not there */
+    VIOMMU_AUTO = -2,  /* "auto": only in a request */
+    VIOMMU_BAD = -3,   /* something else; the text is in strays */
+};
+
+typedef enum {
+    VIOMMU_VIRT_KVM,
+    VIOMMU_VIRT_QEMU, /* TCG */
+    VIOMMU_VIRT_OTHER,
+} viommuVirtType;
+
+typedef enum {
+    VIOMMU_FIRMWARE_NONE,
+    VIOMMU_FIRMWARE_AUTO,   /* <os firmware='efi'> */
+    VIOMMU_FIRMWARE_LOADER, /* <loader> */
+} viommuFirmware;
+
+/* A PCI address in the guest; bus is the index of a controller. */
+typedef struct {
+    unsigned domain;
+    unsigned bus;
+    unsigned slot;
+    unsigned function;
+    bool multifunction;
+} viommuGuestAddr;
+
+typedef enum {
+    VIOMMU_PCI_ROOT,            /* pcie-root */
+    VIOMMU_PCI_ROOT_PORT,       /* pcie-root-port */
+    VIOMMU_PCI_EXPANDER,        /* pcie-expander-bus */
+    VIOMMU_PCI_UPSTREAM,        /* pcie-switch-upstream-port */
+    VIOMMU_PCI_DOWNSTREAM,      /* pcie-switch-downstream-port */
+    VIOMMU_PCI_TO_PCI_BRIDGE,   /* pcie-to-pci-bridge */
+    VIOMMU_PCI_OTHER,           /* the conventional ones: pci-root, pci-bridge, pci-expander-bus ... */
+} viommuPCIModel;
+
+typedef struct {
+    xmlNode *node;
+    unsigned line;
+    unsigned index;       /* given, or the one that libvirt will give it: the lowest that is free */
+    bool indexGiven;
+    viommuPCIModel model;
+    int busNr;            /* <target busNr>; VIOMMU_UNSET, VIOMMU_BAD */
+    int chassis;          /* <target chassis> */
+    int port;             /* <target port> */
+    int numaNode;         /* <target><node> */
+    bool hasAddr;
+    viommuGuestAddr addr;
+    uint64_t hole64KiB;   /* <pcihole64>, 0: none */
+    bool hole64Bad;       /* a <pcihole64> that is no size */
+    char *alias;          /* NULL: none */
+} viommuController;
+
+/* How a device of the guest relates to PCI. */
+typedef enum {
+    VIOMMU_DEVICE_ASSIGNED, /* a host PCI device: hostdev, interface type='hostdev', or a VF of a network */
+    VIOMMU_DEVICE_PCIE,     /* emulated; libvirt gives it a PCIe port of its own */
+    VIOMMU_DEVICE_PCI,      /* emulated; libvirt puts it behind a pcie-to-pci-bridge */
+    VIOMMU_DEVICE_ROOT,     /* emulated; libvirt puts it directly on pcie.0 */
+    VIOMMU_DEVICE_NONE,     /* no PCI device of its own: USB, SCSI, consoles, mdev on ccw ... */
+} viommuDeviceKind;
+
+typedef struct {
+    xmlNode *node;
+    unsigned line;
+    const char *element;   /* name of the XML element */
+    viommuDeviceKind kind;
+    char *what;            /* for people: "disk 'vda'", "interface 'virtio'", "hostdev '0002:01:00.0'" */
+    bool hasAddr;          /* <address type='pci'> of the guest */
+    viommuGuestAddr addr;
+    xmlNode *addrNode;     /* NULL: no <address> */
+    char *alias;           /* NULL: none */
+
+    /* of assigned devices */
+    bool haveSource;       /* source is known; for a network's VF: after viommuDomainBindNetwork */
+    virPCIAddr source;     /* the host device; for a network's VF the PF or one of its VFs */
+    char *network;         /* NULL: not by a network */
+    char *key;             /* unique in the domain: "0002:01:00.0", or "network NAME MAC" */
+    int iommufd;           /* <driver iommufd='yes'>: 1, 'no': 0, VIOMMU_UNSET */
+    bool managed;
+} viommuDevice;
+
+/* An attribute that libvirt ignores, or a value that means nothing: kept for V13. */
+typedef struct {
+    unsigned line;
+    char *name;  /* "ssidSize" */
+    char *value;
+    const char *meant; /* the attribute that it looks like, or NULL */
+} viommuStray;
+
+/* The features that <driver> speaks of. Used for what is asked, for what stands there, and for what is
+ * planned. */
+typedef struct {
+    int cmdqv;
+    int ats;
+    int ril;
+    int ssidsize; /* bits, 0-20 */
+    int oas;      /* bits, 44 or 48 */
+} viommuFeatures;
+
+/* One <iommu> as it stands. */
+typedef struct {
+    xmlNode *node;
+    unsigned line;
+    char *model;           /* "smmuv3", "virtio", "intel" ... */
+    int nested;            /* 1, 0, VIOMMU_UNSET, VIOMMU_BAD */
+    int accel;
+    int pciBus;            /* index of a controller, VIOMMU_UNSET, VIOMMU_BAD */
+    viommuFeatures features;
+    char *source;          /* <source smmu=>, NULL: none */
+    unsigned sparePorts;   /* <placement sparePorts>, 0 if absent */
+    bool allSMMUs;         /* <placement smmus='all'> */
+    bool foreign;          /* has attributes of other models (intremap, caching_mode, ...) */
+    GPtrArray *strays;     /* of viommuStray */
+} viommuIOMMU;
+
+/* What is asked for one physical SMMU, or, without name, for all. */
+typedef struct {
+    unsigned line;
+    char *smmu;            /* NULL: the template */
+    viommuFeatures features; /* VIOMMU_AUTO where nothing was said */
+    unsigned sparePorts;
+    bool allSMMUs;
+    int pciBus;            /* the expander bus that it names (viommu dialect), or VIOMMU_UNSET */
+} viommuRequest;
+
+/* What an earlier expansion left in <metadata>. */
+typedef struct {
+    unsigned controller;
+    char *device;          /* key of the device in it; NULL: spare */
+    bool generated;        /* the port was made by viommu */
+} viommuPlacedPort;
+
+typedef struct {
+    char *smmu;
+    unsigned controller;
+    bool generated;        /* the expander bus was made by viommu */
+    GPtrArray *ports;      /* of viommuPlacedPort */
+} viommuPlaced;
+
+typedef struct {
+    unsigned id;
+    GArray *hostNodes;     /* of unsigned: host nodes that <numatune> binds it to; empty: not bound */
+} viommuCell;
+
+typedef struct {
+    viommuXML *xml;
+    xmlNode *root;
+    xmlNode *devicesNode;  /* <devices>, NULL if there is none */
+    char *name;            /* NULL if there is none */
+    viommuVirtType virtType;
+    char *arch;            /* NULL: not said */
+    char *machine;         /* NULL: not said */
+    char *emulator;        /* NULL: not said */
+    unsigned osLine;       /* of <type>, <os> or the root */
+    bool acpi;
+    int gicVersion;        /* VIOMMU_UNSET: not said; 0: 'host' */
+    unsigned featuresLine;
+    xmlNode *ioapic;       /* <features><ioapic>, NULL */
+    viommuFirmware firmware;
+    bool hugepages;
+    xmlNode *iommufdNode;  /* <iommufd>, NULL */
+    int iommufd;           /* 1, 0, VIOMMU_UNSET */
+    GPtrArray *controllers; /* of viommuController: PCI only, in document order */
+    viommuController *byIndex[VIOMMU_PCI_INDEX_MAX + 1]; /* the same, borrowed; NULL: none has it */
+    bool implicitRoot;     /* no pcie-root was written; libvirt adds it */
+    GPtrArray *devices;    /* of viommuDevice: all of <devices> but controllers of type pci and iommus */
+    GPtrArray *iommus;     /* of viommuIOMMU, in document order */
+    GArray *cells;         /* of viommuCell, by id */
+
+    /* The request */
+    GPtrArray *requests;   /* of viommuRequest; empty: the domain asks for nothing */
+    bool withdrawn;        /* nested='no' in an expanded domain: what was made is to go */
+    xmlNode *metadata;     /* our element in <metadata>, NULL */
+    GPtrArray *placed;     /* of viommuPlaced: from metadata */
+    bool ownsIommufd;      /* <iommufd> was made by viommu */
+    bool ownsHole64;       /* <pcihole64> was made by viommu ... */
+    uint64_t userHole64KiB; /* ... over this one of the user (0: none) */
+} viommuDomain;
+
+/* Reads a domain. Errors are VIOMMU_ERROR_XML with the line: not a domain, addresses out of range, an
+ * index given twice, more than VIOMMU_DEVICES_MAX devices. Free with viommuDomainFree. */
+#define VIOMMU_DEVICES_MAX 20000
+viommuDomain *viommuDomainParse(const char *text, size_t len, GError **error);
+void viommuDomainFree(viommuDomain *dom);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(viommuDomain, viommuDomainFree)
+
+/* True if <iommu nested='yes'> or metadata ask for a placement, or for its end. */
+bool viommuDomainIsRequest(const viommuDomain *dom);
+
+/* The bus of a <disk>: what it says, else what libvirt takes from the name of its target (vda: virtio, sda:
+ * scsi); NULL if neither tells. */
+const char *viommuDiskBus(const xmlNode *disk);
+
+/* The PCI controller of that index, or NULL. */
+viommuController *viommuDomainFindController(const viommuDomain *dom, unsigned index);
+
+/* The pcie-root, or NULL if it is left to libvirt. */
+viommuController *viommuDomainFindRoot(const viommuDomain *dom);
+
+/* The expander bus that @index is, or is below of; NULL if it is part of bus 0's own tree, does not exist,
+ * or the controllers form a loop. */
+viommuController *viommuDomainFindExpander(const viommuDomain *dom, unsigned index);
+
+/* True if our metadata says that an earlier expansion made @controller, and it still is what was made: an
+ * expander bus, or a root port on the bus that it was made for. */
+bool viommuDomainIsGenerated(const viommuDomain *dom, const viommuController *controller);
+
+/* The name of @model in XML. */
+const char *viommuPCIModelName(viommuPCIModel model);
+
+/* A libvirt network with <forward mode='hostdev'>. */
+typedef struct {
+    char *name;
+    char *netdev;    /* <pf dev=>, NULL */
+    GArray *devices; /* of virPCIAddr: <address type='pci'> elements */
+} viommuNetwork;
+
+/* Reads a network; a network without hostdev forwarding gives one with neither netdev nor devices. */
+viommuNetwork *viommuNetworkParse(const char *text, size_t len, GError **error);
+void viommuNetworkFree(viommuNetwork *net);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(viommuNetwork, viommuNetworkFree)
+
+/* Says that the interfaces on network @name are host devices like @source. Before this was called (by
+ * whoever can look into networks and sysfs) they are VIOMMU_DEVICE_PCIE: emulated. */
+void viommuDomainBindNetwork(viommuDomain *dom, const char *name, const virPCIAddr *source);

@@ -1,0 +1,388 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Reads <iommu> elements, the request in them, and what an earlier expansion noted in <metadata>.
+ */
+#include "viommu_conf_priv.h"
+#include "viommuerror.h"
+
+#include <string.h>
+
+/* Each vSMMU takes a bus of its own, of which there are so many beside bus 0. */
+#define REQUESTS_MAX 255
+
+#define SSIDSIZE_MAX 20 /* IDR1.SSIDSIZE, Arm IHI 0070 6.3.2; the range QEMU's SsidSizeMode takes */
+
+/* What libvirt 12.8 knows of <driver> below <iommu>, and what we add to a request. */
+static const char *const ours[] = { "pciBus", "accel", "cmdqv", "ats", "ril", "ssidsize", "oas", NULL };
+static const char *const foreign[] = { "intremap", "caching_mode", "eim", "iotlb", "aw_bits",
+                                       "dma_translation", "xtsup", "passthrough", NULL };
+
+static void
+strayFree(void *data)
+{
+    viommuStray *stray = data;
+
+    g_free(stray->name);
+    g_free(stray->value);
+    g_free(stray);
+}
+
+void
+viommuIOMMUFree(void *data)
+{
+    viommuIOMMU *iommu = data;
+
+    if (!iommu)
+        return;
+    g_free(iommu->model);
+    g_free(iommu->source);
+    g_ptr_array_unref(iommu->strays);
+    g_free(iommu);
+}
+
+void
+viommuRequestFree(void *data)
+{
+    viommuRequest *request = data;
+
+    g_free(request->smmu);
+    g_free(request);
+}
+
+static void
+placedPortFree(void *data)
+{
+    viommuPlacedPort *port = data;
+
+    g_free(port->device);
+    g_free(port);
+}
+
+void
+viommuPlacedFree(void *data)
+{
+    viommuPlaced *placed = data;
+
+    g_free(placed->smmu);
+    g_ptr_array_unref(placed->ports);
+    g_free(placed);
+}
+
+static void
+addStray(viommuIOMMU *iommu, unsigned line, const char *name, const char *value, const char *meant)
+{
+    viommuStray *stray = g_new0(viommuStray, 1);
+
+    stray->line = line;
+    stray->name = g_strdup(name);
+    stray->value = g_strdup(value);
+    stray->meant = meant;
+    g_ptr_array_add(iommu->strays, stray);
+}
+
+/* The known attribute that differs from @name only in case, "_" and "-"; or NULL. */
+static const char *
+similarTo(const char *name)
+{
+    size_t i;
+
+    for (i = 0; ours[i]; i++) {
+        const char *a = name;
+        const char *b = ours[i];
+
+        for (;; a++, b++) {
+            while (*a == '_' || *a == '-')
+                a++;
+            if (!*a || !*b || g_ascii_tolower(*a) != g_ascii_tolower(*b))
+                break;
+        }
+        if (!*a && !*b)
+            return ours[i];
+    }
+    return NULL;
+}
+
+/* Attributes that libvirt does not know are dropped by it without a word. */
+static void
+findStrays(viommuIOMMU *iommu, unsigned line, const xmlNode *driver)
+{
+    const xmlAttr *attr;
+
+    for (attr = driver ? driver->properties : NULL; attr; attr = attr->next) {
+        const char *name = (const char *)attr->name;
+
+        if (attr->ns || g_strv_contains((const gchar *const *)ours, name))
+            continue;
+        if (g_strv_contains((const gchar *const *)foreign, name))
+            iommu->foreign = true;
+        else
+            addStray(iommu, line, name, viommuXMLAttr(driver, name), similarTo(name));
+    }
+}
+
+static int
+readOnOffAuto(viommuIOMMU *iommu, unsigned line, const xmlNode *driver, const char *name)
+{
+    const char *text = viommuXMLAttr(driver, name);
+    int value = g_strcmp0(text, "auto") == 0 ? VIOMMU_AUTO : viommuConfOnOff(text);
+
+    if (value == VIOMMU_BAD)
+        addStray(iommu, line, name, text, NULL);
+    return value;
+}
+
+static int
+readBits(viommuIOMMU *iommu, unsigned line, const xmlNode *driver, const char *name)
+{
+    const char *text = viommuXMLAttr(driver, name);
+    unsigned value;
+    bool good;
+
+    if (!text)
+        return VIOMMU_UNSET;
+    if (strcmp(text, "auto") == 0)
+        return VIOMMU_AUTO;
+    good = viommuConfParseNumber(text, 64, &value) &&
+           (strcmp(name, "oas") == 0 ? value == 44 || value == 48 : value <= SSIDSIZE_MAX);
+    if (!good)
+        addStray(iommu, line, name, text, NULL);
+    return good ? (int)value : VIOMMU_BAD;
+}
+
+static void
+readFeatures(viommuIOMMU *iommu, unsigned line, const xmlNode *driver)
+{
+    iommu->features = (viommuFeatures){ .cmdqv = readOnOffAuto(iommu, line, driver, "cmdqv"),
+                                        .ats = readOnOffAuto(iommu, line, driver, "ats"),
+                                        .ril = readOnOffAuto(iommu, line, driver, "ril"),
+                                        .ssidsize = readBits(iommu, line, driver, "ssidsize"),
+                                        .oas = readBits(iommu, line, driver, "oas") };
+}
+
+static void
+readPlacement(viommuIOMMU *iommu, unsigned line, const xmlNode *node)
+{
+    const char *ports = viommuXMLAttr(node, "sparePorts");
+    const char *smmus = viommuXMLAttr(node, "smmus");
+
+    if (ports && !viommuConfParseNumber(ports, 255, &iommu->sparePorts))
+        addStray(iommu, line, "sparePorts", ports, NULL);
+    if (g_strcmp0(smmus, "all") == 0)
+        iommu->allSMMUs = true;
+    else if (smmus && strcmp(smmus, "assigned") != 0)
+        addStray(iommu, line, "smmus", smmus, NULL);
+}
+
+viommuIOMMU *
+viommuIOMMUParse(const viommuXML *xml, xmlNode *node)
+{
+    viommuIOMMU *iommu = g_new0(viommuIOMMU, 1);
+    const xmlNode *driver = viommuXMLChild(node, "driver");
+    const xmlNode *placement = viommuXMLChild(node, "placement");
+    unsigned driverLine = viommuXMLLine(xml, driver);
+    const char *nested = viommuXMLAttr(node, "nested");
+    const char *model = viommuXMLAttr(node, "model");
+
+    iommu->node = node;
+    iommu->line = viommuXMLLine(xml, node);
+    iommu->strays = g_ptr_array_new_with_free_func(strayFree);
+    iommu->model = g_strdup(model ? model : "");
+    iommu->nested = viommuConfYesNo(nested);
+    iommu->accel = viommuConfOnOff(viommuXMLAttr(driver, "accel"));
+    iommu->pciBus = viommuConfAttrInt(driver, "pciBus", 255);
+    iommu->source = g_strdup(viommuXMLAttr(viommuXMLChild(node, "source"), "smmu"));
+    if (iommu->nested == VIOMMU_BAD)
+        addStray(iommu, iommu->line, "nested", nested, NULL);
+    if (iommu->accel == VIOMMU_BAD)
+        addStray(iommu, driverLine, "accel", viommuXMLAttr(driver, "accel"), NULL);
+    if (strcmp(iommu->model, "smmuv3") == 0)
+        findStrays(iommu, driverLine, driver);
+    readFeatures(iommu, driverLine, driver);
+    readPlacement(iommu, viommuXMLLine(xml, placement), placement);
+    return iommu;
+}
+
+/* What @iommu asks for; what it does not say is automatic. */
+static void
+addRequest(viommuDomain *dom, const viommuIOMMU *iommu)
+{
+    viommuRequest *request = g_new0(viommuRequest, 1);
+    int *values[] = { &request->features.cmdqv, &request->features.ats, &request->features.ril,
+                      &request->features.ssidsize, &request->features.oas };
+    size_t i;
+
+    request->line = iommu->line;
+    request->smmu = g_strdup(iommu->source);
+    request->features = iommu->features;
+    request->sparePorts = iommu->sparePorts;
+    request->allSMMUs = iommu->allSMMUs;
+    request->pciBus = iommu->pciBus;
+    for (i = 0; i < G_N_ELEMENTS(values); i++) {
+        if (*values[i] == VIOMMU_UNSET)
+            *values[i] = VIOMMU_AUTO;
+    }
+    g_ptr_array_add(dom->requests, request);
+}
+
+static bool
+metadataError(const viommuDomain *dom, const xmlNode *node, GError **error)
+{
+    viommuErrorAt(error, VIOMMU_ERROR_XML, viommuXMLLine(dom->xml, node),
+                  "viommu's metadata is damaged at <%s>; restore it, or remove the element of "
+                  "namespace %s to plan anew", (const char *)node->name, VIOMMU_NS);
+    return false;
+}
+
+/* Reads the index of the controller that @node is about; false if it is none, or was read before. */
+static bool
+readController(const xmlNode *node, bool seen[], unsigned *ret_index)
+{
+    if (!viommuConfParseNumber(viommuXMLAttr(node, "controller"), VIOMMU_PCI_INDEX_MAX, ret_index) ||
+        seen[*ret_index])
+        return false;
+    seen[*ret_index] = true;
+    return true;
+}
+
+static bool
+readPorts(viommuDomain *dom, viommuPlaced *placed, const xmlNode *vsmmu, bool seen[], GError **error)
+{
+    const xmlNode *node;
+
+    for (node = viommuXMLChildNS(vsmmu, VIOMMU_NS, "port"); node;
+         node = viommuXMLNextNS(node, VIOMMU_NS, "port")) {
+        viommuPlacedPort *port = g_new0(viommuPlacedPort, 1);
+
+        g_ptr_array_add(placed->ports, port);
+        if (!readController(node, seen, &port->controller))
+            return metadataError(dom, node, error);
+        port->device = g_strdup(viommuXMLAttr(node, "device"));
+        port->generated = viommuConfYesNo(viommuXMLAttr(node, "own")) != 0;
+    }
+    return true;
+}
+
+static bool
+readPlaced(viommuDomain *dom, GError **error)
+{
+    bool seen[VIOMMU_PCI_INDEX_MAX + 1] = { false };
+    const xmlNode *node;
+
+    for (node = viommuXMLChildNS(dom->metadata, VIOMMU_NS, "vsmmu"); node;
+         node = viommuXMLNextNS(node, VIOMMU_NS, "vsmmu")) {
+        viommuPlaced *placed = g_new0(viommuPlaced, 1);
+
+        placed->ports = g_ptr_array_new_with_free_func(placedPortFree);
+        g_ptr_array_add(dom->placed, placed);
+        placed->smmu = g_strdup(viommuXMLAttr(node, "smmu"));
+        placed->generated = viommuConfYesNo(viommuXMLAttr(node, "own")) != 0;
+        if (!placed->smmu || !readController(node, seen, &placed->controller))
+            return metadataError(dom, node, error);
+        if (!readPorts(dom, placed, node, seen, error))
+            return false;
+    }
+    return true;
+}
+
+static bool
+readMade(viommuDomain *dom, GError **error)
+{
+    const xmlNode *made = viommuXMLChildNS(dom->metadata, VIOMMU_NS, "made");
+    const char *user = viommuXMLAttr(made, "userPcihole64");
+    guint64 size;
+
+    dom->ownsIommufd = viommuConfYesNo(viommuXMLAttr(made, "iommufd")) == 1;
+    dom->ownsHole64 = viommuConfYesNo(viommuXMLAttr(made, "pcihole64")) == 1;
+    if (!user)
+        return true;
+    if (!g_ascii_string_to_unsigned(user, 10, 0, G_MAXUINT64 / 1024, &size, NULL))
+        return metadataError(dom, made, error);
+    dom->userHole64KiB = size;
+    return true;
+}
+
+/* Is there an <iommu> that asks for what the kept request @node is about? It is newer. */
+static bool
+isReplaced(const viommuDomain *dom, size_t fresh, const xmlNode *node)
+{
+    size_t i;
+
+    for (i = 0; i < fresh; i++) {
+        const viommuRequest *request = g_ptr_array_index(dom->requests, i);
+
+        if (!request->smmu || g_strcmp0(request->smmu, viommuXMLAttr(node, "smmu")) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* The requests that an earlier expansion kept, in the form of the <iommu> that they came from. */
+static bool
+readKeptRequests(viommuDomain *dom, GError **error)
+{
+    size_t fresh = dom->requests->len;
+    xmlNode *node;
+
+    for (node = viommuXMLChildNS(dom->metadata, VIOMMU_NS, "request"); node;
+         node = viommuXMLNextNS(node, VIOMMU_NS, "request")) {
+        viommuIOMMU iommu = { .node = node, .line = viommuXMLLine(dom->xml, node) };
+        bool damaged;
+
+        iommu.strays = g_ptr_array_new_with_free_func(strayFree);
+        iommu.source = (char *)viommuXMLAttr(node, "smmu");
+        iommu.pciBus = viommuConfAttrInt(node, "pciBus", 255);
+        readFeatures(&iommu, iommu.line, node);
+        readPlacement(&iommu, iommu.line, node);
+        damaged = iommu.strays->len > 0 || iommu.pciBus == VIOMMU_BAD;
+        g_ptr_array_unref(iommu.strays);
+        if (damaged)
+            return metadataError(dom, node, error);
+        /* The vSMMU that it was for has gone. */
+        if (iommu.pciBus >= 0 && !viommuDomainFindController(dom, (unsigned)iommu.pciBus))
+            continue;
+        if (!isReplaced(dom, fresh, node))
+            addRequest(dom, &iommu);
+    }
+    return true;
+}
+
+static bool
+checkCount(const viommuDomain *dom, GError **error)
+{
+    const viommuRequest *first;
+
+    if (dom->requests->len <= REQUESTS_MAX)
+        return true;
+    first = g_ptr_array_index(dom->requests, REQUESTS_MAX);
+    viommuErrorAt(error, VIOMMU_ERROR_XML, first->line,
+                  "the domain asks more than %d times for nested SMMUs; remove some requests",
+                  REQUESTS_MAX);
+    return false;
+}
+
+bool
+viommuConfParseRequests(viommuDomain *dom, GError **error)
+{
+    bool refused = false;
+    size_t i;
+
+    for (i = 0; i < dom->iommus->len; i++) {
+        const viommuIOMMU *iommu = g_ptr_array_index(dom->iommus, i);
+
+        refused = refused || (iommu->nested == 0 && strcmp(iommu->model, "smmuv3") == 0);
+        /* A misspelt nested= asks for something too; the planner refuses it. */
+        if ((iommu->nested == 1 || iommu->nested == VIOMMU_BAD) && strcmp(iommu->model, "smmuv3") == 0)
+            addRequest(dom, iommu);
+    }
+    dom->metadata = viommuXMLChildNS(viommuXMLChild(dom->root, "metadata"), VIOMMU_NS, "domain");
+    if (!checkCount(dom, error))
+        return false;
+    if (!dom->metadata)
+        return true;
+    if (!readPlaced(dom, error) || !readMade(dom, error))
+        return false;
+    dom->withdrawn = refused && dom->requests->len == 0;
+    if (dom->withdrawn)
+        return true;
+    return readKeptRequests(dom, error) && checkCount(dom, error);
+}
