@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What a domain must have before anything can be placed in it (P8, P15), and whether its request makes
+ * sense.
+ */
+#include "viommu_plan_priv.h"
+
+#include <string.h>
+
+static void
+checkMachine(planState *state)
+{
+    const viommuDomain *dom = state->dom;
+    const viommuController *first = viommuDomainFindController(dom, 0);
+
+    if (!dom->devicesNode)
+        planRefuse(state, "V18", viommuXMLLine(dom->xml, dom->root), NULL, "write <devices>",
+                   "the domain has no <devices>");
+    if (first && first->model != VIOMMU_PCI_ROOT)
+        planRefuse(state, "V18", first->line, "libvirt refuses it: The PCI controller with index='0' must be "
+                   "model='pcie-root' for this machine type", "write model='pcie-root', or remove it",
+                   "PCI controller 0 is no pcie-root");
+    if (dom->arch && strcmp(dom->arch, "aarch64") != 0)
+        planRefuse(state, "V18", dom->osLine, NULL,
+                   "write <type arch='aarch64' machine='virt'>, or remove nested='yes'",
+                   "the guest is '%s', but only aarch64 guests have an SMMUv3", dom->arch);
+    if (dom->machine && strcmp(dom->machine, "virt") != 0 && !g_str_has_prefix(dom->machine, "virt-"))
+        planRefuse(state, "V18", dom->osLine, NULL, "write <type arch='aarch64' machine='virt'>",
+                   "the machine is '%s', but vSMMUs exist on 'virt' only", dom->machine);
+    if (dom->virtType == VIOMMU_VIRT_OTHER)
+        planRefuse(state, "V18", viommuXMLLine(dom->xml, dom->root),
+                   "SMMUv3 accel=on requires KVM with kernel-irqchip=on support",
+                   "write <domain type='kvm'>", "the domain's type is '%s'",
+                   viommuXMLAttr(dom->root, "type") ? viommuXMLAttr(dom->root, "type") : "missing");
+    if (dom->virtType == VIOMMU_VIRT_QEMU)
+        viommuFindingsAdd(state->findings, "V18", VIOMMU_SEVERITY_NOTE,
+                          viommuXMLLine(dom->xml, dom->root), NULL, NULL,
+                          "a domain of type 'qemu' gets the same topology without accel and iommufd: "
+                          "vSMMUs are emulated, host devices cannot work below them");
+}
+
+static void
+checkFeatures(planState *state)
+{
+    const viommuDomain *dom = state->dom;
+
+    if (!dom->acpi)
+        planRefuse(state, "V18", dom->featuresLine, "SMMUv3 with accel=on not supported for DT",
+                   "write <features><acpi/></features>", "the guest has no ACPI");
+    if (dom->firmware == VIOMMU_FIRMWARE_NONE)
+        planRefuse(state, "V18", dom->osLine, "SMMUv3 with accel=on not supported for DT",
+                   "write <os firmware='efi'>", "the guest has no UEFI firmware");
+    if (dom->gicVersion != VIOMMU_UNSET && dom->gicVersion != 0 && dom->gicVersion != 3)
+        planRefuse(state, "V18", dom->featuresLine, NULL, "write <gic version='3'/>",
+                   "the guest's interrupt controller is no GICv3");
+    if (dom->ioapic)
+        planReason(state, "P15", "domain",
+                   "<ioapic> is dropped: it is for Intel IOMMUs, and libvirt refuses it on aarch64");
+}
+
+/* Was this <iommu> made by an earlier expansion? */
+static bool
+isOwned(const viommuDomain *dom, const viommuIOMMU *iommu)
+{
+    size_t i;
+
+    for (i = 0; i < dom->placed->len; i++) {
+        const viommuPlaced *placed = g_ptr_array_index(dom->placed, i);
+
+        if (strcmp(iommu->model, "smmuv3") == 0 && iommu->pciBus >= 0 &&
+            placed->controller == (unsigned)iommu->pciBus)
+            return true;
+    }
+    return false;
+}
+
+static const char *
+allowedValues(const char *name)
+{
+    static const struct {
+        const char *name;
+        const char *remedy;
+    } allowed[] = {
+        { "nested", "write nested='yes' or nested='no'" },
+        { "accel", "remove it: viommu writes it" },
+        { "cmdqv", "write 'on', 'off' or 'auto'" },
+        { "ats", "write 'on', 'off' or 'auto'" },
+        { "ril", "write 'on', 'off' or 'auto'" },
+        { "ssidsize", "write a number from 0 to 20, or 'auto'" },
+        { "oas", "write '44', '48' or 'auto'" },
+        { "sparePorts", "write a number from 0 to 255" },
+        { "smmus", "write 'assigned' or 'all'" },
+    };
+    size_t i;
+
+    for (i = 0; i < G_N_ELEMENTS(allowed); i++) {
+        if (strcmp(name, allowed[i].name) == 0)
+            return allowed[i].remedy;
+    }
+    return "remove it";
+}
+
+static void
+checkStrays(planState *state, const viommuIOMMU *iommu)
+{
+    size_t i;
+
+    for (i = 0; i < iommu->strays->len; i++) {
+        const viommuStray *stray = g_ptr_array_index(iommu->strays, i);
+        g_autofree char *remedy = stray->meant
+                                      ? g_strdup_printf("write %s='%s'", stray->meant, stray->value)
+                                      : g_strdup(allowedValues(stray->name));
+
+        planRefuse(state, "V13", stray->line, NULL, remedy, "%s='%s' means nothing there", stray->name,
+                   stray->value);
+    }
+    if (iommu->foreign)
+        planReason(state, "P15", "domain",
+                   "the attributes of other IOMMUs on <iommu model='smmuv3'> are dropped: libvirt "
+                   "refuses them there");
+}
+
+static void
+checkIOMMUs(planState *state)
+{
+    const viommuDomain *dom = state->dom;
+    size_t i;
+
+    for (i = 0; i < dom->iommus->len; i++) {
+        const viommuIOMMU *iommu = g_ptr_array_index(dom->iommus, i);
+
+        if (strcmp(iommu->model, "smmuv3") != 0) {
+            planRefuse(state, "V09", iommu->line,
+                       "virt machine already has an iommu set. Doesn't support incompatible iommus",
+                       "remove one of the two", "<iommu model='%s'> stands beside a nested SMMUv3",
+                       iommu->model);
+        } else if (iommu->nested == 1 || iommu->nested == VIOMMU_BAD) {
+            checkStrays(state, iommu);
+            if (iommu->pciBus == VIOMMU_UNSET && viommuXMLChild(iommu->node, "alias"))
+                planReason(state, "P15", "domain", "the alias of <iommu> is dropped: it stands for as many "
+                           "vSMMUs as there are SMMUs");
+            if (iommu->accel == 0 && state->plan->accel)
+                planRefuse(state, "V05", iommu->line,
+                           "memory listener initialization failed: device requires iommu MAP notifier",
+                           "remove accel='off'", "a nested SMMUv3 is to be without accel");
+        } else if (!isOwned(dom, iommu)) {
+            planRefuse(state, "V09", iommu->line, NULL,
+                       "add nested='yes' and <source smmu=.../> to it, or remove it",
+                       "an <iommu model='smmuv3'> written by hand stands beside a request");
+        }
+    }
+}
+
+/* A bus that request @at names is not named for another SMMU before. */
+static void
+checkOwnBus(planState *state, size_t at)
+{
+    const viommuRequest *request = g_ptr_array_index(state->dom->requests, at);
+    size_t i;
+
+    for (i = 0; i < at && request->pciBus >= 0; i++) {
+        const viommuRequest *other = g_ptr_array_index(state->dom->requests, i);
+
+        if (other->pciBus == request->pciBus && g_strcmp0(other->smmu, request->smmu) != 0)
+            planRefuse(state, "V06", request->line,
+                       "An iommu is already attached to this bus",
+                       "change one pciBus, or leave it out; viommu makes the bus",
+                       "expander bus %d is named for two SMMUs, first in line %u", request->pciBus,
+                       other->line);
+    }
+}
+
+/* Requests name SMMUs that exist, each once. */
+static void
+checkRequests(planState *state)
+{
+    const viommuDomain *dom = state->dom;
+    size_t i;
+    size_t j;
+
+    for (i = 0; i < dom->requests->len; i++) {
+        const viommuRequest *request = g_ptr_array_index(dom->requests, i);
+
+        const virSMMU *smmu = request->smmu ? virSMMUTopologyFindSMMU(state->host, request->smmu) : NULL;
+
+        if (request->smmu && (!smmu || smmu->kind != VIR_SMMU_KIND_SMMUV3))
+            planRefuse(state, "V02", request->line, NULL,
+                       "name one that 'viommu host' lists, or leave <source> out",
+                       smmu ? "'%s' is no SMMUv3" : "the host has no SMMU '%s'", request->smmu);
+        if (!request->smmu && request->pciBus != VIOMMU_UNSET)
+            planRefuse(state, "V07", request->line, NULL,
+                       "add <source smmu=.../>, or remove pciBus; viommu makes the bus",
+                       "pciBus is given, but not for which SMMU that bus is");
+        for (j = 0; j < i; j++) {
+            const viommuRequest *other = g_ptr_array_index(dom->requests, j);
+
+            /* The split vSMMUs of one SMMU each stand on a bus of their own. */
+            if (g_strcmp0(request->smmu, other->smmu) == 0 &&
+                (request->pciBus == VIOMMU_UNSET || other->pciBus == VIOMMU_UNSET ||
+                 request->pciBus == other->pciBus))
+                break;
+        }
+        if (j < i)
+            planRefuse(state, "V06", request->line, NULL, "keep one of the two",
+                       "two <iommu nested='yes'> elements are for %s%s%s",
+                       request->smmu ? "'" : "", request->smmu ? request->smmu : "all SMMUs",
+                       request->smmu ? "'" : "");
+        checkOwnBus(state, i);
+    }
+}
+
+bool
+planCheckDomain(planState *state)
+{
+    const viommuDomain *dom = state->dom;
+
+    checkMachine(state);
+    checkFeatures(state);
+    checkIOMMUs(state);
+    checkRequests(state);
+    if (state->plan->accel && (dom->iommufd == 0 || dom->iommufd == VIOMMU_BAD))
+        planRefuse(state, "V04", viommuXMLLine(dom->xml, dom->iommufdNode),
+                   "vfio-pci endpoint devices without an iommufd backend not allowed when using "
+                   "arm-smmuv3,accel=on", "write <iommufd enabled='yes'/>, or remove the element",
+                   "iommufd is %s, but nested translation needs it",
+                   dom->iommufd == 0 ? "disabled" : "neither enabled nor disabled");
+    return !viommuFindingsHaveError(state->findings);
+}

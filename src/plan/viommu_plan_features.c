@@ -1,0 +1,372 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Features of the vSMMUs (P9, P11), their NUMA nodes (P7) and the 64-bit window (P10).
+ */
+#include "viommu_plan_priv.h"
+
+#define KIB 1024ull
+#define MIB (1024 * KIB)
+#define GIB (1024 * MIB)
+
+/* QEMU: highmem-mmio-size of "virt" is at least 512 GiB and a power of two (hw/arm/virt.c). */
+#define WINDOW_MIN (512 * GIB)
+/* Left in it for what stands on pcie.0. */
+#define WINDOW_REST GIB
+/* A window that lets Linux place the BARs of a hotplugged NVMe or NIC without moving its neighbours. */
+#define RESERVE_MIN (2 * MIB)
+
+#define QEMU_ACCEL VIOMMU_VERSION_QEMU(11, 0) /* first with accel= */
+#define QEMU_AUTO VIOMMU_VERSION_QEMU(11, 1)  /* first that resolves auto, and with cmdqv= */
+
+static unsigned
+lineFor(const viommuVSMMU *vsmmu, const viommuRequest *request)
+{
+    if (request->line)
+        return request->line;
+    return vsmmu->devices->len
+               ? ((viommuPlanDevice *)g_ptr_array_index(vsmmu->devices, 0))->device->line
+               : 1;
+}
+
+static void
+refuseFeature(planState *state, const viommuVSMMU *vsmmu, unsigned line, const char *what,
+              const char *field, const char *consequence)
+{
+    g_autofree char *remedy = g_strdup_printf("write %s='auto', or leave it out", what);
+
+    planRefuse(state, "V14", line, consequence, remedy, "%s is asked for, but '%s' does not have it (%s)",
+               what, vsmmu->smmu->name, field);
+}
+
+/* What is asked for and the registers rule out. */
+static void
+checkAsked(planState *state, const viommuVSMMU *vsmmu, unsigned line)
+{
+    const viommuFeatures *asked = &vsmmu->features;
+    const virSMMU *smmu = vsmmu->smmu;
+    int ssid = virSMMUSsidBits(smmu);
+    int oas = virSMMUOutputBits(smmu);
+    const char *why = NULL;
+
+    if (asked->ats == 1 && virSMMUHasATS(smmu) == VIR_TRISTATE_NO)
+        refuseFeature(state, vsmmu, line, "ats", "IDR0.ATS is 0",
+                      "Host SMMUv3 doesn't support Address Translation Services");
+    if (asked->ril == 1 && virSMMUHasRIL(smmu) == VIR_TRISTATE_NO)
+        refuseFeature(state, vsmmu, line, "ril", "IDR3.RIL is 0",
+                      "Host SMMUv3 doesn't support Range Invalidation");
+    if (asked->ssidsize > 0 && ssid >= 0 && asked->ssidsize > ssid)
+        refuseFeature(state, vsmmu, line, "ssidsize", "more than IDR1.SSIDSIZE",
+                      "Host SMMUv3 SSIDSIZE not compatible");
+    if (asked->oas > 0 && oas >= 0 && asked->oas > oas)
+        refuseFeature(state, vsmmu, line, "oas", "more than IDR5.OAS",
+                      "Host SMMUv3 supports fewer bits of IPA than the vSMMU OAS implies");
+    if (asked->cmdqv == 1 && virSMMUCmdqvFits(smmu, &why) == VIR_TRISTATE_NO)
+        refuseFeature(state, vsmmu, line, "cmdqv",
+                      smmu->cmdqv == VIR_TRISTATE_NO ? "no CMDQV" : "not a CMDQV that QEMU takes", why);
+}
+
+/* A vSMMU without device at start: nothing tells QEMU what "auto" means. */
+static void
+fixEmpty(planState *state, viommuVSMMU *vsmmu, unsigned line)
+{
+    viommuFeatures *features = &vsmmu->features;
+
+    if (features->cmdqv == 1)
+        planRefuse(state, "V12", line, "arm-smmuv3 cmdqv=on requires at least one cold-plugged VFIO device",
+                   "write cmdqv='off' for it, or give the guest a device of that SMMU",
+                   "the vSMMU of '%s' has no device and cannot have cmdqv", vsmmu->smmu->name);
+    features->cmdqv = state->options->qemuVersion < QEMU_AUTO ? VIOMMU_AUTO : 0;
+    if (features->ats == VIOMMU_AUTO)
+        features->ats = 0;
+    if (features->ril == VIOMMU_AUTO)
+        features->ril = virSMMUHasRIL(vsmmu->smmu) == VIR_TRISTATE_YES;
+    if (features->ssidsize == VIOMMU_AUTO)
+        features->ssidsize = 0;
+    if (features->oas == VIOMMU_AUTO)
+        features->oas = 44;
+    planReason(state, "P11", vsmmu->smmu->name,
+               "every feature is written out: no device is there at start from which QEMU could take it");
+}
+
+/* QEMU 11.0 takes "auto" for its own defaults instead of asking the host. */
+static void
+fixForOldQEMU(planState *state, viommuVSMMU *vsmmu, unsigned line)
+{
+    viommuFeatures *features = &vsmmu->features;
+    virTristate ats = virSMMUHasATS(vsmmu->smmu);
+    virTristate ril = virSMMUHasRIL(vsmmu->smmu);
+    int ssid = virSMMUSsidBits(vsmmu->smmu);
+
+    if (features->cmdqv == 1)
+        planRefuse(state, "V14", line, NULL, "write cmdqv='auto', or use QEMU 11.1",
+                   "cmdqv is asked for, but QEMU 11.0 does not have it");
+    features->cmdqv = VIOMMU_AUTO;
+    if ((features->ats == VIOMMU_AUTO && ats == VIR_TRISTATE_UNKNOWN) ||
+        (features->ril == VIOMMU_AUTO && ril == VIR_TRISTATE_UNKNOWN) ||
+        (features->ssidsize == VIOMMU_AUTO && ssid < 0)) {
+        planRefuse(state, "V14", line, "QEMU 11.0 does not resolve 'auto'",
+                   "write ats, ril and ssidsize, or use QEMU 11.1",
+                   "the registers of '%s' are not known, so that its features cannot be written out",
+                   vsmmu->smmu->name);
+        return;
+    }
+    if (features->ats == VIOMMU_AUTO)
+        features->ats = ats == VIR_TRISTATE_YES;
+    if (features->ril == VIOMMU_AUTO)
+        features->ril = ril == VIR_TRISTATE_YES;
+    if (features->ssidsize == VIOMMU_AUTO)
+        features->ssidsize = MIN(ssid, 20);
+    planReason(state, "P11", vsmmu->smmu->name,
+               "features are written out from the registers: QEMU 11.0 does not resolve 'auto'");
+}
+
+static void
+limitCmdqv(planState *state, viommuVSMMU *vsmmu, unsigned line)
+{
+    guint devices = vsmmu->devices->len;
+    bool tooMany = state->plan->vsmmus->len > PLAN_VSMMUS_CMDQV_MAX;
+
+    if (virSMMUCmdqvFits(vsmmu->smmu, NULL) == VIR_TRISTATE_NO || vsmmu->features.cmdqv == 0 ||
+        (devices <= PLAN_CMDQV_DEVICES_MAX && !tooMany))
+        return;
+    if (vsmmu->features.cmdqv == VIOMMU_AUTO) {
+        vsmmu->features.cmdqv = 0;
+        if (tooMany)
+            planReason(state, "P9", vsmmu->smmu->name, "cmdqv is off: the guest has %u vSMMUs, with cmdqv "
+                       "at most %d", state->plan->vsmmus->len, PLAN_VSMMUS_CMDQV_MAX);
+        else
+            planReason(state, "P9", vsmmu->smmu->name, "cmdqv is off: %u devices are below the vSMMU, "
+                       "with cmdqv at most %d", devices, PLAN_CMDQV_DEVICES_MAX);
+    } else if (devices > PLAN_CMDQV_DEVICES_MAX) {
+        planRefuse(state, "V11", line, "a virtual CMDQV has 16 stream slots",
+                   "write cmdqv='auto', or remove the devices' addresses, so that viommu splits them",
+                   "cmdqv='on' for '%s' does not fit: %u devices are below one vSMMU, at most %d can be",
+                   vsmmu->smmu->name, devices, PLAN_CMDQV_DEVICES_MAX);
+    }
+}
+
+/* With cmdqv='on' for one of too many vSMMUs the whole domain is refused, once. */
+static void
+checkCmdqvCount(planState *state)
+{
+    size_t i;
+
+    if (state->plan->vsmmus->len <= PLAN_VSMMUS_CMDQV_MAX)
+        return;
+    for (i = 0; i < state->plan->vsmmus->len; i++) {
+        const viommuVSMMU *vsmmu = g_ptr_array_index(state->plan->vsmmus, i);
+        const viommuRequest *request = planFindRequest(state, vsmmu->smmu, vsmmu->controller);
+
+        if (request->features.cmdqv != 1)
+            continue;
+        planRefuse(state, "V11", request->line, "Platform Bus: Can not fit IRQ line",
+                   "write cmdqv='auto', or pass through devices behind fewer SMMUs",
+                   "cmdqv='on' does not fit: the guest has %u vSMMUs, with cmdqv at most %d",
+                   state->plan->vsmmus->len, PLAN_VSMMUS_CMDQV_MAX);
+        return;
+    }
+}
+
+static void
+dropForTCG(planState *state, viommuVSMMU *vsmmu)
+{
+    const viommuFeatures automatic = { VIOMMU_AUTO, VIOMMU_AUTO, VIOMMU_AUTO, VIOMMU_AUTO, VIOMMU_AUTO };
+    const viommuFeatures *asked = &vsmmu->features;
+
+    if (asked->cmdqv == 1 || asked->ats == 1 || asked->ril != VIOMMU_AUTO || asked->ssidsize > 0 ||
+        asked->oas > 0)
+        planReason(state, "P11", vsmmu->smmu->name,
+                   "the features asked for are left out: they need accel, which needs KVM");
+    vsmmu->features = automatic;
+}
+
+bool
+planChooseFeatures(planState *state)
+{
+    size_t i;
+
+    if (state->plan->vsmmus->len > PLAN_VSMMUS_MAX)
+        planRefuse(state, "V11", viommuXMLLine(state->dom->xml, state->dom->root),
+                   "Platform Bus: Can not fit IRQ line", "pass through devices behind fewer SMMUs",
+                   "the guest needs %u vSMMUs, QEMU has room for %d", state->plan->vsmmus->len,
+                   PLAN_VSMMUS_MAX);
+    if (state->plan->accel && state->options->qemuVersion < QEMU_ACCEL)
+        planRefuse(state, "V18", viommuXMLLine(state->dom->xml, state->dom->root), NULL,
+                   "use QEMU 11.0 or newer",
+                   "QEMU %u.%u has no accelerated SMMUv3", state->options->qemuVersion / 1000,
+                   state->options->qemuVersion % 1000);
+    if (state->plan->accel)
+        checkCmdqvCount(state);
+    for (i = 0; i < state->plan->vsmmus->len; i++) {
+        viommuVSMMU *vsmmu = g_ptr_array_index(state->plan->vsmmus, i);
+        const viommuRequest *request = planFindRequest(state, vsmmu->smmu, vsmmu->controller);
+        unsigned line = lineFor(vsmmu, request);
+
+        vsmmu->features = request->features;
+        if (!state->plan->accel) {
+            dropForTCG(state, vsmmu);
+            continue;
+        }
+        checkAsked(state, vsmmu, line);
+        limitCmdqv(state, vsmmu, line);
+        if (vsmmu->devices->len == 0)
+            fixEmpty(state, vsmmu, line);
+        else if (state->options->qemuVersion < QEMU_AUTO)
+            fixForOldQEMU(state, vsmmu, line);
+    }
+    return !viommuFindingsHaveError(state->findings);
+}
+
+/* The guest cell whose memory comes from host node @node, if there is exactly one; -1 if not. */
+static int
+findCell(const viommuDomain *dom, unsigned node, unsigned *ret_count)
+{
+    int found = -1;
+    size_t i;
+    size_t j;
+
+    *ret_count = 0;
+    for (i = 0; i < dom->cells->len; i++) {
+        const viommuCell *cell = &g_array_index(dom->cells, viommuCell, i);
+
+        for (j = 0; j < cell->hostNodes->len; j++) {
+            if (g_array_index(cell->hostNodes, unsigned, j) == node) {
+                found = (int)cell->id;
+                (*ret_count)++;
+                break;
+            }
+        }
+    }
+    return *ret_count == 1 ? found : -1;
+}
+
+static void
+chooseNode(planState *state, viommuVSMMU *vsmmu)
+{
+    const viommuController *expander = planFindController(state, vsmmu->controller);
+    const char *name = vsmmu->smmu->name;
+    unsigned count;
+
+    if (!vsmmu->generated && expander->numaNode >= 0) {
+        vsmmu->node = expander->numaNode;
+        planReason(state, "P7", name, "guest node %d, as the user wrote it", vsmmu->node);
+        return;
+    }
+    if (vsmmu->smmu->numaNode < 0) {
+        planReason(state, "P7", name, "no guest node: the host does not say on which node the SMMU is");
+        return;
+    }
+    if (state->dom->cells->len == 0) {
+        planReason(state, "P7", name, "no guest node: the guest has no NUMA cells");
+        return;
+    }
+    vsmmu->node = findCell(state->dom, (unsigned)vsmmu->smmu->numaNode, &count);
+    if (vsmmu->node >= 0)
+        planReason(state, "P7", name, "guest node %d has its memory on host node %d", vsmmu->node,
+                   vsmmu->smmu->numaNode);
+    else
+        planReason(state, "P7", name, "no guest node: %u guest cells have memory on host node %d", count,
+                   vsmmu->smmu->numaNode);
+}
+
+void
+planChooseNodes(planState *state)
+{
+    size_t i;
+
+    for (i = 0; i < state->plan->vsmmus->len; i++)
+        chooseNode(state, g_ptr_array_index(state->plan->vsmmus, i));
+}
+
+/* @value rounded up to a power of two; saturates. */
+static uint64_t
+powerOfTwo(uint64_t value)
+{
+    uint64_t power = 1;
+
+    while (power < value && power < UINT64_C(1) << 63)
+        power <<= 1;
+    return power;
+}
+
+/* The 64-bit window that a device needs: its BARs, each at its own alignment. */
+static uint64_t
+deviceWindow(const virSMMUDevice *host)
+{
+    uint64_t sum = 0;
+    size_t i;
+
+    for (i = 0; host->bars && i < host->bars->len; i++) {
+        const virSMMUBar *bar = &g_array_index(host->bars, virSMMUBar, i);
+
+        if (bar->memory64 && bar->size < UINT64_C(1) << 56)
+            sum += bar->size;
+    }
+    return sum ? powerOfTwo(sum) : 0;
+}
+
+/* What all devices below @vsmmu need; spare ports keep as much as its largest device. */
+static uint64_t
+vsmmuWindow(planState *state, viommuVSMMU *vsmmu)
+{
+    uint64_t sum = 0;
+    uint64_t largest = RESERVE_MIN;
+    bool spare = false;
+    size_t i;
+
+    for (i = 0; i < vsmmu->devices->len; i++) {
+        const viommuPlanDevice *device = g_ptr_array_index(vsmmu->devices, i);
+        uint64_t window = deviceWindow(device->host);
+
+        sum += window;
+        largest = MAX(largest, window);
+    }
+    for (i = 0; i < vsmmu->ports->len; i++) {
+        viommuPlanPort *port = g_ptr_array_index(vsmmu->ports, i);
+
+        if (!port->spare)
+            continue;
+        spare = true;
+        sum += largest;
+        port->reserve = largest;
+    }
+    for (i = 0; spare && i < vsmmu->ports->len; i++) {
+        viommuPlanPort *port = g_ptr_array_index(vsmmu->ports, i);
+
+        if (!port->reserve)
+            port->reserve = RESERVE_MIN;
+    }
+    if (spare)
+        planReason(state, "P6", vsmmu->smmu->name,
+                   "ports keep a 64-bit window (pref64-reserve), so that hotplug does not move the BARs "
+                   "of their neighbours");
+    return sum;
+}
+
+bool
+planSizeWindow(planState *state)
+{
+    const viommuController *root = viommuDomainFindRoot(state->dom);
+    uint64_t user = root ? root->hole64KiB * KIB : 0;
+    uint64_t need = WINDOW_REST;
+    size_t i;
+
+    if (state->dom->ownsHole64)
+        user = state->dom->userHole64KiB * KIB;
+    for (i = 0; i < state->plan->vsmmus->len; i++)
+        need += vsmmuWindow(state, g_ptr_array_index(state->plan->vsmmus, i));
+    need = powerOfTwo(need);
+    if (root && (root->hole64Bad || (user && (user < WINDOW_MIN || powerOfTwo(user) != user)))) {
+        planRefuse(state, "V19", root->line, "highmem-mmio-size is not a power of 2, or lower than 512 GiB",
+                   "remove <pcihole64>; viommu writes it where it is needed",
+                   "<pcihole64> is no power of two of at least 512 GiB");
+        return false;
+    }
+    state->plan->hole64KiB = user / KIB;
+    if (need <= MAX(user, WINDOW_MIN))
+        return true;
+    state->plan->hole64KiB = need / KIB;
+    planReason(state, "P10", "domain", "a 64-bit window of %u GiB for the BARs of the host devices",
+               (unsigned)(need / GIB));
+    return true;
+}
