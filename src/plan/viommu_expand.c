@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Expansion: addresses of devices, iommufd, and what Intel's IOMMU needs and Arm's libvirt refuses.
+ */
+#include "viommu_expand.h"
+
+#include "viommu_expand_priv.h"
+#include "viommuerror.h"
+
+#include <string.h>
+
+static char *
+formatAddr(const viommuGuestAddr *addr)
+{
+    return g_strdup_printf("<address type='pci' domain='0x%04x' bus='0x%02x' slot='0x%02x' "
+                           "function='0x%x'%s/>", addr->domain, addr->bus, addr->slot, addr->function,
+                           addr->multifunction ? " multifunction='on'" : "");
+}
+
+static void
+writeAddr(expandState *state, const viommuDevice *device, const viommuGuestAddr *addr)
+{
+    g_autofree char *line = NULL;
+
+    /* libvirt adds multifunction='on' by itself where other functions follow: that is no difference. */
+    if (device->hasAddr && device->addr.domain == addr->domain && device->addr.bus == addr->bus &&
+        device->addr.slot == addr->slot && device->addr.function == addr->function &&
+        (device->addr.multifunction || !addr->multifunction))
+        return;
+    line = formatAddr(addr);
+    if (device->addrNode)
+        viommuEditsReplace(state->edits, device->addrNode, line);
+    else
+        viommuEditsAppendChild(state->edits, device->node, line);
+}
+
+static void
+expandAddresses(expandState *state)
+{
+    size_t i;
+    size_t j;
+
+    for (i = 0; i < state->plan->vsmmus->len; i++) {
+        const viommuVSMMU *vsmmu = g_ptr_array_index(state->plan->vsmmus, i);
+
+        for (j = 0; j < vsmmu->devices->len; j++) {
+            const viommuPlanDevice *device = g_ptr_array_index(vsmmu->devices, j);
+
+            writeAddr(state, device->device, &device->addr);
+        }
+    }
+    for (i = 0; i < state->plan->emulated->len; i++) {
+        const viommuPlanEmulated *emulated = g_ptr_array_index(state->plan->emulated, i);
+        const viommuPlanImplied *implied = emulated->implied;
+        g_autofree char *addr = NULL;
+        g_autofree char *lines = NULL;
+
+        if (emulated->device) {
+            writeAddr(state, emulated->device, &emulated->addr);
+            continue;
+        }
+        addr = formatAddr(&emulated->addr);
+        lines = g_strdup_printf("<%s%s%s>\n%s%s%s  %s\n</%s>", implied->element,
+                                *implied->attrs ? " " : "", implied->attrs,
+                                implied->child ? "  " : "", implied->child ? implied->child : "",
+                                implied->child ? "\n" : "", addr, implied->element);
+        viommuEditsAppendChild(state->edits, state->dom->devicesNode, lines);
+    }
+}
+
+/* Addresses on ports that go with a withdrawn request: libvirt chooses new ones. */
+static void
+withdrawAddresses(expandState *state)
+{
+    const viommuDomain *dom = state->dom;
+    size_t i;
+
+    for (i = 0; dom->withdrawn && i < dom->devices->len; i++) {
+        const viommuDevice *device = g_ptr_array_index(dom->devices, i);
+        const viommuController *port = device->hasAddr
+                                           ? viommuDomainFindController(dom, device->addr.bus) : NULL;
+
+        if (port && viommuDomainIsGenerated(dom, port))
+            viommuEditsRemove(state->edits, device->addrNode);
+    }
+}
+
+/* libvirt keeps <iommufd> in front of <os>. */
+static void
+expandIommufd(expandState *state)
+{
+    const viommuDomain *dom = state->dom;
+    const xmlNode *os = viommuXMLChild(dom->root, "os");
+    bool wanted = state->plan->accel && state->plan->vsmmus->len > 0;
+
+    state->madeIommufd = wanted && dom->ownsIommufd;
+    if (!wanted && dom->ownsIommufd && dom->iommufdNode)
+        viommuEditsRemove(state->edits, dom->iommufdNode);
+    if (!wanted || dom->iommufd == 1)
+        return;
+    state->madeIommufd = true;
+    if (dom->iommufdNode)
+        viommuEditsAddAttr(state->edits, dom->iommufdNode, "enabled", "yes");
+    else
+        viommuEditsInsertBefore(state->edits, os ? os : dom->devicesNode, "<iommufd enabled='yes'/>");
+}
+
+char *
+viommuExpand(const viommuDomain *dom, const viommuPlan *plan, viommuDialect dialect, size_t *ret_len,
+             GError **error)
+{
+    g_autoptr(viommuEdits) edits = viommuEditsNew(dom->xml);
+    expandState state = { .dom = dom, .plan = plan, .dialect = dialect, .edits = edits };
+    g_autofree char *out = NULL;
+
+    if (viommuDomainIsRequest(dom)) {
+        expandIommufd(&state);
+        expandControllers(&state);
+        expandAddresses(&state);
+        withdrawAddresses(&state);
+        expandIOMMUs(&state);
+        expandOverride(&state);
+        expandMetadata(&state);
+        if (dom->ioapic && !dom->withdrawn)
+            viommuEditsRemove(edits, dom->ioapic);
+    }
+    out = viommuEditsApply(edits, ret_len);
+    if (*ret_len > VIOMMU_XML_MAX) {
+        viommuErrorAt(error, VIOMMU_ERROR_REFUSED, 0,
+                      "the expanded document would be larger than %d bytes, libvirt's limit for one "
+                      "string", VIOMMU_XML_MAX);
+        return NULL;
+    }
+    return g_steal_pointer(&out);
+}

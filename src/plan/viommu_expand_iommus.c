@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The <iommu> elements: one per vSMMU in the place of the request.
+ */
+#include "viommu_expand_priv.h"
+
+#include <string.h>
+
+static unsigned
+countSpare(const viommuVSMMU *vsmmu)
+{
+    unsigned count = 0;
+    size_t i;
+
+    for (i = 0; i < vsmmu->ports->len; i++)
+        count += ((viommuPlanPort *)g_ptr_array_index(vsmmu->ports, i))->spare;
+    return count;
+}
+
+/* AUTO is left out in libvirt's own words, and said in ours. */
+static void
+appendFeature(GString *out, const expandState *state, const char *name, int value, bool number)
+{
+    if (value == VIOMMU_AUTO && state->dialect == VIOMMU_DIALECT_NATIVE)
+        return;
+    if (value == VIOMMU_AUTO)
+        g_string_append_printf(out, " %s='auto'", name);
+    else if (number)
+        g_string_append_printf(out, " %s='%d'", name, value);
+    else
+        g_string_append_printf(out, " %s='%s'", name, value ? "on" : "off");
+}
+
+/* What the user wrote into @there beside the words of a request: an alias, for instance. */
+static void
+appendForeign(GString *out, const expandState *state, const viommuIOMMU *there)
+{
+    const xmlNode *node;
+    size_t len;
+    const char *text = viommuXMLText(state->dom->xml, &len);
+
+    for (node = there ? there->node->children : NULL; node; node = node->next) {
+        const viommuSpan *span;
+
+        if (node->type != XML_ELEMENT_NODE || viommuXMLIs(node, "driver") ||
+            viommuXMLIs(node, "placement") || viommuXMLIs(node, "source"))
+            continue;
+        span = viommuXMLSpan(state->dom->xml, node);
+        g_string_append(out, "  ");
+        g_string_append_len(out, text + span->begin, (gssize)(span->end - span->begin));
+        g_string_append_c(out, '\n');
+    }
+}
+
+static char *
+formatIOMMU(const expandState *state, const viommuVSMMU *vsmmu, const viommuIOMMU *there)
+{
+    GString *out = g_string_new("<iommu model='smmuv3'");
+    g_autofree char *name = viommuXMLEscape(vsmmu->smmu->name);
+    bool ours = state->dialect == VIOMMU_DIALECT_VIOMMU;
+
+    g_string_append_printf(out, "%s>\n  <driver pciBus='%u'%s", ours ? " nested='yes'" : "",
+                           vsmmu->controller, state->plan->accel ? " accel='on'" : "");
+    if (state->plan->accel) {
+        appendFeature(out, state, "cmdqv", vsmmu->features.cmdqv, false);
+        appendFeature(out, state, "ats", vsmmu->features.ats, false);
+        appendFeature(out, state, "ril", vsmmu->features.ril, false);
+        appendFeature(out, state, "ssidsize", vsmmu->features.ssidsize, true);
+        appendFeature(out, state, "oas", vsmmu->features.oas, true);
+    }
+    g_string_append(out, "/>\n");
+    if (ours)
+        g_string_append_printf(out, "  <placement sparePorts='%u'/>\n  <source smmu='%s'/>\n",
+                               countSpare(vsmmu), name);
+    appendForeign(out, state, there);
+    g_string_append(out, "</iommu>");
+    return g_string_free(out, FALSE);
+}
+
+static bool
+sameValue(const expandState *state, int there, int planned)
+{
+    if (planned == VIOMMU_AUTO && (state->dialect == VIOMMU_DIALECT_NATIVE || !state->plan->accel))
+        return there == VIOMMU_UNSET;
+    return there == planned;
+}
+
+static bool
+sameIOMMU(const expandState *state, const viommuIOMMU *there, const viommuVSMMU *vsmmu)
+{
+    const viommuFeatures *planned = &vsmmu->features;
+    bool ours = state->dialect == VIOMMU_DIALECT_VIOMMU;
+
+    if (there->strays->len || there->foreign || there->pciBus != (int)vsmmu->controller ||
+        there->nested != (ours ? 1 : VIOMMU_UNSET) ||
+        there->accel != (state->plan->accel ? 1 : VIOMMU_UNSET))
+        return false;
+    if (ours && (g_strcmp0(there->source, vsmmu->smmu->name) != 0 ||
+                 there->sparePorts != countSpare(vsmmu) || there->allSMMUs))
+        return false;
+    return sameValue(state, there->features.cmdqv, planned->cmdqv) &&
+           sameValue(state, there->features.ats, planned->ats) &&
+           sameValue(state, there->features.ril, planned->ril) &&
+           sameValue(state, there->features.ssidsize, planned->ssidsize) &&
+           sameValue(state, there->features.oas, planned->oas);
+}
+
+static bool
+isOurs(const viommuDomain *dom, const viommuIOMMU *iommu)
+{
+    size_t i;
+
+    if (strcmp(iommu->model, "smmuv3") != 0)
+        return false;
+    for (i = 0; i < dom->placed->len; i++) {
+        const viommuPlaced *placed = g_ptr_array_index(dom->placed, i);
+
+        if (iommu->pciBus == (int)placed->controller)
+            return true;
+    }
+    return iommu->nested == 1 || (iommu->nested == 0 && dom->withdrawn);
+}
+
+static const viommuIOMMU *
+findThere(const viommuDomain *dom, const viommuVSMMU *vsmmu)
+{
+    size_t i;
+
+    for (i = 0; i < dom->iommus->len; i++) {
+        const viommuIOMMU *iommu = g_ptr_array_index(dom->iommus, i);
+
+        if (isOurs(dom, iommu) && iommu->pciBus == (int)vsmmu->controller)
+            return iommu;
+    }
+    return NULL;
+}
+
+/* The requests that no vSMMU stands for (@used: those of which one does): the new vSMMUs take the place of
+ * the first. */
+static void
+replaceRequests(expandState *state, const char *fresh, const viommuIOMMU *after, GHashTable *used)
+{
+    const viommuDomain *dom = state->dom;
+    bool written = *fresh == '\0';
+    size_t i;
+
+    for (i = 0; i < dom->iommus->len; i++) {
+        const viommuIOMMU *iommu = g_ptr_array_index(dom->iommus, i);
+
+        if (!isOurs(dom, iommu) || g_hash_table_contains(used, iommu))
+            continue;
+        if (written) {
+            viommuEditsRemove(state->edits, iommu->node);
+        } else {
+            viommuEditsReplace(state->edits, iommu->node, fresh);
+            written = true;
+        }
+    }
+    if (written)
+        return;
+    if (after)
+        viommuEditsInsertAfter(state->edits, after->node, fresh);
+    else
+        viommuEditsAppendChild(state->edits, dom->devicesNode, fresh);
+}
+
+void
+expandIOMMUs(expandState *state)
+{
+    g_autoptr(GString) fresh = g_string_new(NULL);
+    g_autoptr(GHashTable) used = g_hash_table_new(NULL, NULL);
+    const viommuIOMMU *after = NULL;
+    size_t i;
+
+    for (i = 0; i < state->plan->vsmmus->len; i++) {
+        const viommuVSMMU *vsmmu = g_ptr_array_index(state->plan->vsmmus, i);
+        const viommuIOMMU *there = findThere(state->dom, vsmmu);
+        g_autofree char *lines = NULL;
+
+        if (there)
+            g_hash_table_add(used, (void *)there);
+        if (there && (!after || viommuXMLSpan(state->dom->xml, there->node)->begin >
+                                    viommuXMLSpan(state->dom->xml, after->node)->begin))
+            after = there;
+        if (there && sameIOMMU(state, there, vsmmu))
+            continue;
+        lines = formatIOMMU(state, vsmmu, there);
+        if (there)
+            viommuEditsReplace(state->edits, there->node, lines);
+        else
+            g_string_append_printf(fresh, "%s%s", fresh->len ? "\n" : "", lines);
+    }
+    replaceRequests(state, fresh->str, after, used);
+}
