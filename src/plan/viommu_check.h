@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Judges a domain, written by hand or expanded. It shares no code with the planner, so that each tests
+ * the other. The classes are listed in docs/findings.rst.
+ */
+#pragma once
+
+#include "viommu_conf.h"
+#include "viommu_finding.h"
+#include "virsmmu.h"
+
+/* A host device that another domain holds. */
+typedef struct {
+    virPCIAddr addr;
+    char *domain;    /* its name */
+} viommuDeviceUser;
+
+typedef struct {
+    const virSMMUTopology *host; /* NULL: unknown. Details of the domain's devices are loaded */
+    const GPtrArray *users;      /* of viommuDeviceUser, of running domains; NULL: unknown */
+} viommuCheckContext;
+
+/* Adds what is wrong with @dom to @findings, sorted. A domain without <iommu model='smmuv3'> is judged
+ * only by what applies to it. What the host does not tell gives at most a note. */
+void viommuCheckDomain(const viommuDomain *dom, const viommuCheckContext *context, GPtrArray *findings);

@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What the machine must be (V18), and the window for 64-bit BARs that it has (V19).
+ */
+#include "viommu_check_priv.h"
+
+#include <string.h>
+
+#define HOLE_DEFAULT_KIB                                                                           \
+    (512ull << 20) /* 512 GiB: QEMU's highmem-mmio-size, also the least it takes */
+
+static void
+add(viommuChecker *checker, viommuSeverity severity, unsigned line, const char *consequence,
+    const char *remedy, const char *text)
+{
+    viommuFindingsAdd(checker->findings, "V18", severity, line, consequence, remedy, "%s", text);
+}
+
+static void
+checkKVM(viommuChecker *checker)
+{
+    const viommuDomain *dom = checker->dom;
+    size_t i;
+
+    if (dom->virtType == VIOMMU_VIRT_OTHER)
+        add(checker, VIOMMU_SEVERITY_ERROR, viommuXMLLine(dom->xml, dom->root),
+            "nested translation is a thing of QEMU with KVM", "write <domain type='kvm'>",
+            "the domain is of neither type kvm nor qemu");
+    if (dom->virtType != VIOMMU_VIRT_QEMU)
+        return;
+    for (i = 0; i < dom->iommus->len; i++) {
+        const viommuIOMMU *iommu = g_ptr_array_index(dom->iommus, i);
+
+        if (iommu->accel == 1 && strcmp(iommu->model, "smmuv3") == 0)
+            add(checker, VIOMMU_SEVERITY_ERROR, viommuCheckLine(checker, iommu->node, "driver"),
+                "QEMU refuses to start: SMMUv3 accel=on requires KVM with kernel-irqchip=on "
+                "support",
+                "remove accel, or write <domain type='kvm'>",
+                "accel='on' in a domain of type qemu");
+    }
+}
+
+static void
+checkFirmware(viommuChecker *checker, viommuSeverity severity)
+{
+    const viommuDomain *dom = checker->dom;
+    const char *words =
+        severity == VIOMMU_SEVERITY_ERROR
+            ? "QEMU refuses to start: SMMUv3 with accel=on not supported for DT"
+            : "QEMU warns: SMMUv3 device only supported with pcie.0 for DT; the guest does "
+              "not see the others";
+
+    if (!dom->acpi)
+        add(checker, severity, dom->featuresLine, words, "add <acpi/> to <features>",
+            "the guest has no ACPI");
+    if (dom->firmware == VIOMMU_FIRMWARE_NONE)
+        add(checker, severity, dom->osLine, words, "write <os firmware='efi'>",
+            "the guest has no UEFI firmware");
+}
+
+static void
+checkPlatform(viommuChecker *checker)
+{
+    const viommuDomain *dom = checker->dom;
+    bool virt = !dom->machine || strcmp(dom->machine, "virt") == 0 ||
+                g_str_has_prefix(dom->machine, "virt-");
+
+    if (!dom->arch)
+        add(checker, VIOMMU_SEVERITY_NOTE, dom->osLine, "libvirt takes the host's architecture",
+            NULL, "the architecture is not said");
+    else if (strcmp(dom->arch, "aarch64") != 0)
+        viommuFindingsAdd(checker->findings, "V18", VIOMMU_SEVERITY_ERROR, dom->osLine,
+                          "only the aarch64 machine virt has an SMMUv3",
+                          "write <type arch='aarch64' machine='virt'>", "the architecture is '%s'",
+                          dom->arch);
+    if (!virt)
+        viommuFindingsAdd(
+            checker->findings, "V18", VIOMMU_SEVERITY_ERROR, dom->osLine,
+            "QEMU refuses to start: Parameter 'driver' expects a dynamic sysbus device type "
+            "for the machine",
+            "write <type arch='aarch64' machine='virt'>", "the machine is '%s'", dom->machine);
+    if (dom->gicVersion == 2)
+        add(checker, VIOMMU_SEVERITY_ERROR,
+            viommuCheckLine(checker, viommuXMLChild(dom->root, "features"), "gic"),
+            "the guest has no ITS, through which the MSIs of its devices go",
+            "write <gic version='3'/>", "the guest has a GICv2");
+}
+
+/* What the 64-bit BARs of the assigned devices add up to at least, in KiB: no alignment, no
+ * bridges. */
+static uint64_t
+neededKiB(const viommuChecker *checker)
+{
+    uint64_t bytes = 0;
+    size_t i;
+    size_t j;
+
+    for (i = 0; i < checker->seats->len; i++) {
+        const viommuCheckSeat *seat = g_ptr_array_index(checker->seats, i);
+
+        /* of a network it is one of several VFs, or their PF */
+        if (!seat->host || !seat->host->haveDetails || seat->device->network)
+            continue;
+        for (j = 0; j < seat->host->bars->len; j++) {
+            const virSMMUBar *bar = &g_array_index(seat->host->bars, virSMMUBar, j);
+
+            if (bar->memory64)
+                bytes = bytes > UINT64_MAX - bar->size ? UINT64_MAX : bytes + bar->size;
+        }
+    }
+    return bytes / 1024;
+}
+
+static void
+checkWindow(viommuChecker *checker)
+{
+    const viommuCheckBus *root = checker->byIndex[0];
+    const viommuController *controller = root ? root->controller : NULL;
+    uint64_t given = controller ? controller->hole64KiB : 0;
+    uint64_t window = given ? given : HOLE_DEFAULT_KIB;
+    uint64_t needed = neededKiB(checker);
+    unsigned line = controller ? viommuCheckLine(checker, controller->node, "pcihole64")
+                               : viommuXMLLine(checker->dom->xml, checker->dom->devicesNode);
+    static const char remedy[] =
+        "give pcie-root a <pcihole64> that is a power of two and holds all of them";
+
+    if (controller && controller->hole64Bad) {
+        viommuFindingsAdd(checker->findings, "V19", VIOMMU_SEVERITY_ERROR, line,
+                          "libvirt refuses it", "write a number with a unit, or remove it",
+                          "<pcihole64> holds no size");
+        return;
+    }
+    if (checker->open)
+        return;
+    if (given != 0 && (given & (given - 1)) != 0)
+        viommuFindingsAdd(checker->findings, "V19", VIOMMU_SEVERITY_ERROR, line,
+                          "QEMU refuses to start: highmem-mmio-size is not a power of 2", remedy,
+                          "the 64-bit window of %" G_GUINT64_FORMAT " KiB is not a power of two",
+                          given);
+    if (given != 0 && given < HOLE_DEFAULT_KIB)
+        viommuFindingsAdd(
+            checker->findings, "V19", VIOMMU_SEVERITY_ERROR, line,
+            "QEMU refuses to start: highmem-mmio-size cannot be set to a lower value than the "
+            "default (512 GiB)",
+            remedy, "the 64-bit window of %" G_GUINT64_FORMAT " KiB is less than 512 GiB", given);
+    if (needed > window)
+        viommuFindingsAdd(
+            checker->findings, "V19", VIOMMU_SEVERITY_ERROR, line,
+            "the guest's firmware leaves BARs without address, and these devices do not work",
+            remedy,
+            "the 64-bit BARs of the host devices take %" G_GUINT64_FORMAT " GiB, and the "
+            "window%s has %" G_GUINT64_FORMAT " GiB",
+            needed >> 20, given ? "" : " (QEMU's default)", window >> 20);
+}
+
+void
+viommuCheckMachine(viommuChecker *checker)
+{
+    if (!checker->smmuv3 && !checker->nested)
+        return;
+    if (checker->nested) {
+        checkKVM(checker);
+        checkPlatform(checker);
+        checkFirmware(checker, checker->accel ? VIOMMU_SEVERITY_ERROR : VIOMMU_SEVERITY_WARNING);
+    }
+    checkWindow(checker);
+}

@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Free root ports below an accel vSMMU, kept for hotplug (V22): libvirt takes any free port for any
+ * device without address, and a guest gives a free port no room for the BARs of what is plugged
+ * later.
+ */
+#include "viommu_check_priv.h"
+
+#include <string.h>
+
+#define RESERVE "pref64-reserve"
+
+/* The aliases of devices that <qemu:override> gives a reserved window. */
+static GHashTable *
+readReserves(const viommuDomain *dom)
+{
+    GHashTable *aliases = g_hash_table_new(g_str_hash, g_str_equal);
+    const xmlNode *all = viommuXMLChildNS(dom->root, VIOMMU_NS_QEMU, "override");
+    const xmlNode *device;
+
+    for (device = viommuXMLChildNS(all, VIOMMU_NS_QEMU, "device"); device;
+         device = viommuXMLNextNS(device, VIOMMU_NS_QEMU, "device")) {
+        const xmlNode *frontend = viommuXMLChildNS(device, VIOMMU_NS_QEMU, "frontend");
+        const char *alias = viommuXMLAttr(device, "alias");
+        const xmlNode *property;
+
+        for (property = viommuXMLChildNS(frontend, VIOMMU_NS_QEMU, "property"); property;
+             property = viommuXMLNextNS(property, VIOMMU_NS_QEMU, "property")) {
+            if (alias && g_strcmp0(viommuXMLAttr(property, "name"), RESERVE) == 0)
+                g_hash_table_add(aliases, (char *)alias);
+        }
+    }
+    return aliases;
+}
+
+static bool
+isSpare(const viommuCheckBus *bus)
+{
+    bool port = bus->model == VIOMMU_PCI_ROOT_PORT || bus->model == VIOMMU_PCI_DOWNSTREAM;
+
+    return port && bus->controller && bus->users == 0 && bus->top && bus->top->vsmmu &&
+           bus->top->vsmmu->accel && bus->top->model == VIOMMU_PCI_EXPANDER;
+}
+
+static unsigned
+countChosen(const viommuChecker *checker)
+{
+    unsigned count = 0;
+    size_t i;
+
+    for (i = 0; i < checker->seats->len; i++) {
+        const viommuCheckSeat *seat = g_ptr_array_index(checker->seats, i);
+
+        count += seat->chosen && seat->kind != VIOMMU_DEVICE_ROOT;
+    }
+    return count;
+}
+
+static void
+checkFilled(viommuChecker *checker)
+{
+    size_t i;
+
+    for (i = 0; i < checker->seats->len; i++) {
+        const viommuCheckSeat *seat = g_ptr_array_index(checker->seats, i);
+        const viommuCheckVSMMU *vsmmu = viommuCheckSeatVSMMU(seat);
+
+        if (!seat->chosen || seat->kind != VIOMMU_DEVICE_ASSIGNED || !vsmmu || !vsmmu->accel)
+            continue;
+        viommuFindingsAdd(
+            checker->findings, "V22", VIOMMU_SEVERITY_WARNING, seat->line,
+            "with another device added it may be another port, below another vSMMU",
+            "give it an address",
+            "%s has no address, and libvirt puts it on the free port %u below the vSMMU of "
+            "controller %u (line %u)",
+            seat->what, seat->bus->index, vsmmu->bus->index, vsmmu->iommu->line);
+    }
+}
+
+static void
+checkSpare(viommuChecker *checker, const viommuCheckBus *bus, unsigned chosen, GHashTable *reserves)
+{
+    g_autofree char *alias = viommuCheckBusAlias(bus);
+
+    if (chosen > 0)
+        viommuFindingsAdd(
+            checker->findings, "V22", VIOMMU_SEVERITY_WARNING, bus->controller->line,
+            "below an accel vSMMU QEMU refuses emulated devices",
+            "give every PCI device an address, or remove the port",
+            "port %u below the vSMMU of controller %u is free, and libvirt chooses ports for "
+            "%u devices without address",
+            bus->index, bus->top->index, chosen);
+    /* In viommu's own dialect the windows are not written out yet. */
+    if (bus->top->vsmmu->iommu->nested != 1 && !g_hash_table_contains(reserves, alias))
+        viommuFindingsAdd(
+            checker->findings, "V22", VIOMMU_SEVERITY_WARNING, bus->controller->line,
+            "when a device is plugged there the guest moves the windows of its neighbours, "
+            "and a running device loses its BARs",
+            "set " RESERVE " on the port by <qemu:override>",
+            "port %u below the vSMMU of controller %u is free and reserves no 64-bit window "
+            "(alias '%s')",
+            bus->index, bus->top->index, alias);
+}
+
+void
+viommuCheckSpares(viommuChecker *checker)
+{
+    g_autoptr(GHashTable) reserves = NULL;
+    unsigned chosen;
+    size_t i;
+
+    if (!checker->accel || checker->open)
+        return;
+    reserves = readReserves(checker->dom);
+    chosen = countChosen(checker);
+    checkFilled(checker);
+    for (i = 0; i < checker->buses->len; i++) {
+        const viommuCheckBus *bus = g_ptr_array_index(checker->buses, i);
+
+        if (isSpare(bus))
+            checkSpare(checker, bus, chosen, reserves);
+    }
+}
