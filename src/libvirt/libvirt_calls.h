@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * libvirt's functions as pointers of their own types, found in libvirt.so.0 at run time. Only
+ * viommu_libvirt.c uses them.
+ */
+#pragma once
+
+#include <glib.h>
+#include <libvirt/libvirt.h>
+#include <libvirt/virterror.h>
+
+#define LIBVIRT_CALLS(CALL)                                                                        \
+    CALL(virConnectClose)                                                                          \
+    CALL(virConnectGetHostname)                                                                    \
+    CALL(virConnectGetLibVersion)                                                                  \
+    CALL(virConnectGetType)                                                                        \
+    CALL(virConnectGetVersion)                                                                     \
+    CALL(virConnectListAllDomains)                                                                 \
+    CALL(virConnectOpenAuth)                                                                       \
+    CALL(virDomainDefineXMLFlags)                                                                  \
+    CALL(virDomainFree)                                                                            \
+    CALL(virDomainGetName)                                                                         \
+    CALL(virDomainGetXMLDesc)                                                                      \
+    CALL(virGetLastError)                                                                          \
+    CALL(virNetworkFree)                                                                           \
+    CALL(virNetworkGetXMLDesc)                                                                     \
+    CALL(virNetworkLookupByName)                                                                   \
+    CALL(virSetErrorFunc)
+
+typedef struct {
+#define CALL(name) __typeof__(name) *name;
+    LIBVIRT_CALLS(CALL)
+#undef CALL
+    virConnectAuthPtr auth; /* virConnectAuthPtrDefault: asks on the terminal */
+} libvirtCalls;
+
+/* The functions, or NULL with @error set (VIOMMU_ERROR_LIBVIRT) if there is no libvirt.so.0 here.
+ * The library stays loaded. */
+const libvirtCalls *libvirtCallsGet(GError **error);

@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What viommu asks of libvirt.
+ */
+#include "viommu_libvirt.h"
+
+#include "libvirt_calls.h"
+#include "viommu_check.h"
+#include "viommu_conf.h"
+#include "viommuerror.h"
+
+#include <string.h>
+
+struct viommuLibvirt {
+    const libvirtCalls *calls;
+    virConnectPtr conn;
+};
+
+static void
+ignoreError(void *data, virErrorPtr err)
+{
+}
+
+/* True where the daemon, the way to it or the credentials failed, rather than what was asked. */
+static bool
+isUnreachable(const virError *err)
+{
+    return err->domain == VIR_FROM_RPC || err->domain == VIR_FROM_REMOTE ||
+           err->code == VIR_ERR_NO_CONNECT || err->code == VIR_ERR_INVALID_CONN ||
+           err->code == VIR_ERR_AUTH_FAILED || err->code == VIR_ERR_AUTH_CANCELLED ||
+           err->code == VIR_ERR_AUTH_UNAVAILABLE || err->code == VIR_ERR_SYSTEM_ERROR;
+}
+
+static void
+setError(const libvirtCalls *calls, GError **error, const char *what)
+{
+    const virError *err = calls->virGetLastError();
+
+    if (!err || !err->message) {
+        g_set_error(error, VIOMMU_ERROR, VIOMMU_ERROR_LIBVIRT, "%s: libvirt gave no reason", what);
+        return;
+    }
+    g_set_error(error, VIOMMU_ERROR,
+                isUnreachable(err) ? VIOMMU_ERROR_LIBVIRT : VIOMMU_ERROR_REFUSED, "%s: %s", what,
+                err->message);
+}
+
+viommuLibvirt *
+viommuLibvirtOpen(const char *uri, viommuLibvirtAccess access, GError **error)
+{
+    const libvirtCalls *calls = libvirtCallsGet(error);
+    g_autoptr(viommuLibvirt) self = NULL;
+
+    if (!calls)
+        return NULL;
+    calls->virSetErrorFunc(NULL, ignoreError);
+    self = g_new0(viommuLibvirt, 1);
+    self->calls = calls;
+    self->conn = calls->virConnectOpenAuth(uri, calls->auth,
+                                           access == VIOMMU_LIBVIRT_READ ? VIR_CONNECT_RO : 0);
+    if (!self->conn) {
+        g_autoptr(GError) local = NULL;
+
+        setError(calls, &local, "cannot connect to libvirt");
+        g_set_error_literal(error, VIOMMU_ERROR, VIOMMU_ERROR_LIBVIRT, local->message);
+        return NULL;
+    }
+    return g_steal_pointer(&self);
+}
+
+void
+viommuLibvirtFree(viommuLibvirt *self)
+{
+    if (!self)
+        return;
+    if (self->conn)
+        self->calls->virConnectClose(self->conn);
+    g_free(self);
+}
+
+char *
+viommuLibvirtHostname(viommuLibvirt *self, GError **error)
+{
+    char *name = self->calls->virConnectGetHostname(self->conn);
+
+    if (!name)
+        setError(self->calls, error, "cannot ask libvirt for its host's name");
+    return name;
+}
+
+bool
+viommuLibvirtGetVersions(viommuLibvirt *self, viommuLibvirtVersions *ret_versions, GError **error)
+{
+    const char *type = self->calls->virConnectGetType(self->conn);
+    unsigned long libvirt, qemu;
+
+    ret_versions->libvirt = 0;
+    ret_versions->qemu = 0;
+    if (g_strcmp0(type, "QEMU") != 0)
+        return true;
+    if (self->calls->virConnectGetLibVersion(self->conn, &libvirt) < 0 ||
+        self->calls->virConnectGetVersion(self->conn, &qemu) < 0) {
+        setError(self->calls, error, "cannot ask libvirt for its version");
+        return false;
+    }
+    /* Both are 1000000 * major + 1000 * minor + release. */
+    ret_versions->libvirt = libvirt / 1000;
+    ret_versions->qemu = qemu / 1000;
+    return true;
+}
+
+char *
+viommuLibvirtNetworkXML(viommuLibvirt *self, const char *name, GError **error)
+{
+    virNetworkPtr net = self->calls->virNetworkLookupByName(self->conn, name);
+    char *xml;
+
+    if (!net) {
+        g_autofree char *what = g_strdup_printf("cannot look up the network '%s'", name);
+
+        setError(self->calls, error, what);
+        return NULL;
+    }
+    xml = self->calls->virNetworkGetXMLDesc(net, 0);
+    if (!xml)
+        setError(self->calls, error, "cannot read a network from libvirt");
+    self->calls->virNetworkFree(net);
+    return xml;
+}
+
+static void
+freeUser(void *data)
+{
+    viommuDeviceUser *user = data;
+
+    g_free(user->domain);
+    g_free(user);
+}
+
+/* Adds the host devices of @dom. A domain whose XML cannot be had any more has ended; one that
+ * cannot be read holds nothing that could be named. */
+static void
+addUsers(viommuLibvirt *self, virDomainPtr dom, const char *except, GPtrArray *users)
+{
+    const char *name = self->calls->virDomainGetName(dom);
+    g_autofree char *text = NULL;
+    g_autoptr(viommuDomain) parsed = NULL;
+    size_t i;
+
+    if (g_strcmp0(name, except) == 0)
+        return;
+    text = self->calls->virDomainGetXMLDesc(dom, 0);
+    if (text)
+        parsed = viommuDomainParse(text, strlen(text), NULL);
+    if (!parsed)
+        return;
+    for (i = 0; i < parsed->devices->len; i++) {
+        const viommuDevice *dev = g_ptr_array_index(parsed->devices, i);
+        viommuDeviceUser *user;
+
+        if (dev->kind != VIOMMU_DEVICE_ASSIGNED || !dev->haveSource)
+            continue;
+        user = g_new0(viommuDeviceUser, 1);
+        user->addr = dev->source;
+        user->domain = g_strdup(name);
+        g_ptr_array_add(users, user);
+    }
+}
+
+GPtrArray *
+viommuLibvirtDeviceUsers(viommuLibvirt *self, const char *except, GError **error)
+{
+    g_autoptr(GPtrArray) users = g_ptr_array_new_with_free_func(freeUser);
+    virDomainPtr *doms = NULL;
+    int count =
+        self->calls->virConnectListAllDomains(self->conn, &doms, VIR_CONNECT_LIST_DOMAINS_ACTIVE);
+    int i;
+
+    if (count < 0) {
+        setError(self->calls, error, "cannot list the running domains");
+        return NULL;
+    }
+    for (i = 0; i < count; i++) {
+        addUsers(self, doms[i], except, users);
+        self->calls->virDomainFree(doms[i]);
+    }
+    g_free(doms);
+    return g_steal_pointer(&users);
+}
+
+char *
+viommuLibvirtDefine(viommuLibvirt *self, const char *xml, bool validate, GError **error)
+{
+    unsigned flags = validate ? VIR_DOMAIN_DEFINE_VALIDATE : 0;
+    virDomainPtr dom = self->calls->virDomainDefineXMLFlags(self->conn, xml, flags);
+    char *name;
+
+    if (!dom) {
+        setError(self->calls, error, "libvirt does not define the domain");
+        return NULL;
+    }
+    name = g_strdup(self->calls->virDomainGetName(dom));
+    self->calls->virDomainFree(dom);
+    if (!name)
+        setError(self->calls, error, "libvirt defined the domain, but does not tell its name");
+    return name;
+}

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The only place that calls libvirt. libvirt's client library is loaded when a connection is opened
+ * and not before: most runs of viommu need none, and it costs more memory and start-up time than
+ * everything else.
+ *
+ * Errors carry libvirt's own text: VIOMMU_ERROR_LIBVIRT where libvirt or its daemon could not be
+ * reached, VIOMMU_ERROR_REFUSED where it answered with an error.
+ */
+#pragma once
+
+#include <glib.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+typedef struct viommuLibvirt viommuLibvirt;
+
+typedef enum {
+    VIOMMU_LIBVIRT_READ, /* read-only: no privileges are asked for */
+    VIOMMU_LIBVIRT_WRITE,
+} viommuLibvirtAccess;
+
+/* Versions as 1000 * major + minor; 0: unknown, as with drivers that run no QEMU. */
+typedef struct {
+    unsigned libvirt;
+    unsigned qemu;
+} viommuLibvirtVersions;
+
+/* Connects to @uri; NULL means libvirt's default (LIBVIRT_DEFAULT_URI, libvirt.conf). It may ask
+ * for credentials on the terminal, as virsh does. Free with viommuLibvirtFree. */
+viommuLibvirt *viommuLibvirtOpen(const char *uri, viommuLibvirtAccess access, GError **error);
+void viommuLibvirtFree(viommuLibvirt *conn);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(viommuLibvirt, viommuLibvirtFree)
+
+/* The name of the host that libvirt runs on. Free with g_free. */
+char *viommuLibvirtHostname(viommuLibvirt *conn, GError **error);
+
+bool viommuLibvirtGetVersions(viommuLibvirt *conn, viommuLibvirtVersions *ret_versions,
+                              GError **error);
+
+/* The XML of the network @name. Free with g_free. */
+char *viommuLibvirtNetworkXML(viommuLibvirt *conn, const char *name, GError **error);
+
+/* The host devices of all running domains but the one named @except (NULL: of all): an array that
+ * owns viommuDeviceUser. A domain that ends meanwhile is left out. */
+GPtrArray *viommuLibvirtDeviceUsers(viommuLibvirt *conn, const char *except, GError **error);
+
+/* Defines @xml, after validating it against libvirt's schema if @validate; returns the domain's
+ * name. Free with g_free. */
+char *viommuLibvirtDefine(viommuLibvirt *conn, const char *xml, bool validate, GError **error);
