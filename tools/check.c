@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * viommu check: judges a domain, or without one the host.
+ */
+#include "viommu_check.h"
+
+#include "hostcheck.h"
+#include "json.h"
+#include "load.h"
+#include "report.h"
+#include "viommu.h"
+
+#include <string.h>
+#include <unistd.h>
+
+static viommuExit
+showJSON(const GPtrArray *findings, GString *out)
+{
+    g_autoptr(JsonBuilder) json = viommuJsonBegin();
+
+    viommuJsonFindings(json, findings);
+    viommuJsonEnd(json, out);
+    return viommuFindingsHaveError(findings) ? VIOMMU_EXIT_REFUSED : VIOMMU_EXIT_DONE;
+}
+
+static viommuExit
+checkHost(const viommuOptions *opts, GString *out, GError **error)
+{
+    g_autoptr(virSysfs) fs = viommuLoadHost(opts, error);
+    g_autoptr(virSMMUTopology) topo = fs ? virSMMUTopologyRead(fs, error) : NULL;
+    g_autoptr(GPtrArray) verdicts = topo ? viommuHostCheck(topo, fs, error) : NULL;
+    g_autoptr(GPtrArray) findings = NULL;
+
+    if (!verdicts)
+        return VIOMMU_EXIT_UNREACHABLE;
+    findings = viommuHostCheckFindings(verdicts);
+    if (strcmp(opts->format, "json") == 0)
+        return showJSON(findings, out);
+    viommuHostCheckFormat(verdicts, viommuTermHasColour(STDOUT_FILENO), out);
+    return viommuFindingsHaveError(findings) ? VIOMMU_EXIT_REFUSED : VIOMMU_EXIT_DONE;
+}
+
+static viommuExit
+checkDomain(const viommuOptions *opts, const char *file, GString *out, GError **error)
+{
+    g_autoptr(viommuInput) input = viommuInputNew(opts, file, error);
+    g_autoptr(GPtrArray) users = NULL;
+    g_autoptr(GPtrArray) findings = viommuFindingsNew();
+    viommuCheckContext context = { 0 };
+
+    if (!input)
+        return VIOMMU_EXIT_UNREACHABLE;
+    input->notes = findings;
+    if (!viommuInputLoad(input, error))
+        return VIOMMU_EXIT_UNREACHABLE;
+    if (input->conn) {
+        users = viommuLibvirtDeviceUsers(input->conn, input->dom->name, error);
+        if (!users)
+            return VIOMMU_EXIT_UNREACHABLE;
+    }
+    context.host = input->topo;
+    context.users = users;
+    viommuCheckDomain(input->dom, &context, findings);
+    viommuFindingsSort(findings);
+    if (strcmp(opts->format, "json") == 0)
+        return showJSON(findings, out);
+    viommuFormatFindings(out, findings, opts->quiet, viommuTermHasColour(STDOUT_FILENO));
+    if (!findings->len && !opts->quiet)
+        g_string_append_printf(out, "No findings in %s\n", file);
+    return viommuFindingsHaveError(findings) ? VIOMMU_EXIT_REFUSED : VIOMMU_EXIT_DONE;
+}
+
+static viommuExit
+cmdCheck(const viommuOptions *opts, char **args, GString *out, GError **error)
+{
+    return args[0] ? checkDomain(opts, args[0], out, error) : checkHost(opts, out, error);
+}
+
+const viommuCmd viommuCmdCheck = {
+    .name = "check",
+    .args = "[DOMAIN.xml]",
+    .help = "judge a domain, expanded or written by hand; without one, the host",
+    .formats = "text|json",
+    .options = VIOMMU_OPTION_NETWORK,
+    .maxArgs = 1,
+    .run = cmdCheck,
+};

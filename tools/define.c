@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * viommu define: expands a domain, checks it, gives it to libvirt and says what was added.
+ */
+#include "place.h"
+#include "report.h"
+#include "viommu.h"
+
+#include <string.h>
+
+static const viommuPlaced *
+findPlaced(const viommuDomain *dom, const viommuVSMMU *vsmmu)
+{
+    size_t i;
+
+    for (i = 0; i < dom->placed->len; i++) {
+        const viommuPlaced *placed = g_ptr_array_index(dom->placed, i);
+
+        if (placed->controller == vsmmu->controller && strcmp(placed->smmu, vsmmu->smmu->name) == 0)
+            return placed;
+    }
+    return NULL;
+}
+
+static void
+appendAddr(GString *out, const viommuGuestAddr *addr)
+{
+    g_string_append_printf(out, "%04x:%02x:%02x.%x", addr->domain, addr->bus, addr->slot,
+                           addr->function);
+}
+
+static bool
+isSameAddr(const viommuGuestAddr *a, const viommuGuestAddr *b)
+{
+    return a->domain == b->domain && a->bus == b->bus && a->slot == b->slot &&
+           a->function == b->function;
+}
+
+static void
+appendDevice(GString *out, const viommuPlanDevice *dev)
+{
+    const viommuDevice *was = dev->device;
+
+    g_string_append_printf(out, "    %s ", dev->host->name);
+    if (!was->hasAddr) {
+        g_string_append(out, "placed at ");
+    } else if (isSameAddr(&was->addr, &dev->addr)) {
+        g_string_append(out, "stays at ");
+    } else {
+        g_string_append(out, "moved from ");
+        appendAddr(out, &was->addr);
+        g_string_append(out, " to ");
+    }
+    appendAddr(out, &dev->addr);
+    g_string_append_c(out, '\n');
+}
+
+static void
+appendVSMMU(GString *out, const viommuDomain *dom, const viommuVSMMU *vsmmu)
+{
+    const char *how = findPlaced(dom, vsmmu) ? "kept" : vsmmu->generated ? "added" : "on your bus";
+    size_t i;
+
+    g_string_append_printf(out, "  vSMMU for %s %s: expander bus %u (busNr %u), %u root port%s\n",
+                           vsmmu->smmu->name, how, vsmmu->controller, vsmmu->busNr,
+                           vsmmu->ports->len, vsmmu->ports->len == 1 ? "" : "s");
+    for (i = 0; i < vsmmu->devices->len; i++)
+        appendDevice(out, g_ptr_array_index(vsmmu->devices, i));
+    for (i = 0; i < vsmmu->ports->len; i++) {
+        const viommuPlanPort *port = g_ptr_array_index(vsmmu->ports, i);
+
+        if (port->spare)
+            g_string_append_printf(out, "    root port %u is spare\n", port->controller);
+    }
+}
+
+/* Those of an earlier expansion that the plan no longer has. */
+static void
+appendRemoved(GString *out, const viommuDomain *dom, const viommuPlan *plan)
+{
+    size_t i, j;
+
+    for (i = 0; i < dom->placed->len; i++) {
+        const viommuPlaced *placed = g_ptr_array_index(dom->placed, i);
+
+        for (j = 0; j < plan->vsmmus->len; j++) {
+            if (findPlaced(dom, g_ptr_array_index(plan->vsmmus, j)) == placed)
+                break;
+        }
+        if (j < plan->vsmmus->len)
+            continue;
+        g_string_append(out, "  vSMMU for ");
+        viommuAppendClean(out, placed->smmu);
+        g_string_append(out, " removed: no device needs it\n");
+    }
+}
+
+static viommuExit
+defineText(viommuInput *input, const char *text, const viommuPlan *plan, GString *out,
+           GError **error)
+{
+    g_autofree char *name = viommuLibvirtDefine(input->conn, text, input->opts->validate, error);
+    size_t i;
+
+    if (!name)
+        return VIOMMU_EXIT_REFUSED;
+    g_string_append(out, "Domain '");
+    viommuAppendClean(out, name);
+    g_string_append_printf(out, "' defined from %s\n", input->file);
+    if (!plan) {
+        g_string_append(out, "  unchanged: it asks for no vSMMU\n");
+        return VIOMMU_EXIT_DONE;
+    }
+    for (i = 0; i < plan->vsmmus->len; i++)
+        appendVSMMU(out, input->dom, g_ptr_array_index(plan->vsmmus, i));
+    appendRemoved(out, input->dom, plan);
+    return VIOMMU_EXIT_DONE;
+}
+
+static viommuExit
+cmdDefine(const viommuOptions *opts, char **args, GString *out, GError **error)
+{
+    g_autoptr(viommuInput) input = viommuInputNew(opts, args[0], error);
+    g_autoptr(viommuPlacement) placement = NULL;
+
+    if (!input)
+        return VIOMMU_EXIT_UNREACHABLE;
+    input->conn = viommuLibvirtOpen(opts->connect, VIOMMU_LIBVIRT_WRITE, error);
+    if (!input->conn)
+        return VIOMMU_EXIT_UNREACHABLE;
+    if (!viommuDomainIsRequest(input->dom))
+        return defineText(input, input->text, NULL, out, error);
+    if (!viommuInputLoad(input, error))
+        return VIOMMU_EXIT_UNREACHABLE;
+    placement = viommuPlacementNew(input, error);
+    if (!placement)
+        return VIOMMU_EXIT_UNREACHABLE;
+    viommuReportFindings(placement->findings, opts->quiet);
+    if (placement->refused || !viommuPlacementFitsLibvirt(input, error))
+        return VIOMMU_EXIT_REFUSED;
+    return defineText(input, placement->native, placement->plan, out, error);
+}
+
+const viommuCmd viommuCmdDefine = {
+    .name = "define",
+    .args = "DOMAIN.xml",
+    .help = "expand and check a domain, and define it in libvirt",
+    .options = VIOMMU_OPTION_NETWORK | VIOMMU_OPTION_VALIDATE,
+    .minArgs = 1,
+    .maxArgs = 1,
+    .run = cmdDefine,
+};

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * viommu expand: the domain with its placement written out.
+ */
+#include "place.h"
+#include "report.h"
+#include "viommu.h"
+
+static viommuExit
+cmdExpand(const viommuOptions *opts, char **args, GString *out, GError **error)
+{
+    g_autoptr(viommuInput) input = viommuInputNew(opts, args[0], error);
+    g_autoptr(viommuPlacement) placement = NULL;
+    g_autofree char *other = NULL;
+    size_t len = 0;
+
+    if (!input)
+        return VIOMMU_EXIT_UNREACHABLE;
+    if (!viommuDomainIsRequest(input->dom)) {
+        g_string_append_len(out, input->text, (gssize)input->len);
+        return VIOMMU_EXIT_DONE;
+    }
+    if (!viommuInputLoad(input, error))
+        return VIOMMU_EXIT_UNREACHABLE;
+    placement = viommuPlacementNew(input, error);
+    if (!placement)
+        return VIOMMU_EXIT_UNREACHABLE;
+    viommuReportFindings(placement->findings, opts->quiet);
+    if (placement->refused)
+        return VIOMMU_EXIT_REFUSED;
+    if (opts->dialect == VIOMMU_DIALECT_NATIVE) {
+        if (!viommuPlacementFitsLibvirt(input, error))
+            return VIOMMU_EXIT_REFUSED;
+        g_string_append_len(out, placement->native, (gssize)placement->nativeLen);
+        return VIOMMU_EXIT_DONE;
+    }
+    other = viommuExpand(input->dom, placement->plan, opts->dialect, &len, error);
+    if (!other)
+        return VIOMMU_EXIT_REFUSED;
+    g_string_append_len(out, other, (gssize)len);
+    return VIOMMU_EXIT_DONE;
+}
+
+const viommuCmd viommuCmdExpand = {
+    .name = "expand",
+    .args = "DOMAIN.xml",
+    .help = "print a domain with its vSMMUs, buses, ports and addresses",
+    .options = VIOMMU_OPTION_NETWORK | VIOMMU_OPTION_LIBVIRT_VERSION | VIOMMU_OPTION_QEMU_VERSION |
+               VIOMMU_OPTION_DIALECT,
+    .minArgs = 1,
+    .maxArgs = 1,
+    .run = cmdExpand,
+};

@@ -1,0 +1,273 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * viommu host: which device is behind which SMMU.
+ */
+#include "json.h"
+#include "load.h"
+#include "table.h"
+#include "viommu.h"
+#include "virsmmu.h"
+
+#include <string.h>
+
+/* ---- table */
+
+static const struct {
+    int class; /* base class and subclass (PCI Code and ID Assignment Specification) */
+    const char *name;
+} classNames[] = {
+    { 0x0104, "RAID" },    { 0x0106, "SATA" },        { 0x0107, "SAS" },
+    { 0x0108, "NVMe" },    { 0x0200, "Ethernet" },    { 0x0207, "InfiniBand" },
+    { 0x0280, "network" }, { 0x0300, "VGA" },         { 0x0302, "3D" },
+    { 0x0403, "audio" },   { 0x0600, "host bridge" }, { 0x0604, "PCI bridge" },
+    { 0x0c03, "USB" },     { 0x1200, "accelerator" },
+};
+
+/* "10de:2331 3D" */
+static char *
+formatID(const virSMMUDevice *dev)
+{
+    size_t i;
+
+    if (dev->vendor < 0 || dev->device < 0)
+        return NULL;
+    for (i = 0; i < G_N_ELEMENTS(classNames); i++) {
+        if (dev->class >= 0 && classNames[i].class == dev->class >> 8)
+            return g_strdup_printf("%04x:%04x %s", (unsigned)dev->vendor, (unsigned)dev->device,
+                                   classNames[i].name);
+    }
+    return g_strdup_printf("%04x:%04x", (unsigned)dev->vendor, (unsigned)dev->device);
+}
+
+static const char *
+tristateName(virTristate value)
+{
+    switch (value) {
+    case VIR_TRISTATE_YES:
+        return "yes";
+    case VIR_TRISTATE_NO:
+        return "no";
+    case VIR_TRISTATE_UNKNOWN:
+        break;
+    }
+    return NULL;
+}
+
+/* One row; what is said of the SMMU stands in the first row of its devices only. */
+static void
+addRow(viommuTable *table, const virSMMU *smmu, bool first, const char *name,
+       const virSMMUDevice *dev)
+{
+    g_autofree char *numa = NULL, *group = NULL, *id = NULL;
+    const char *cells[8] = { "", "", "", "", name, NULL, NULL, NULL };
+
+    if (first) {
+        numa = smmu && smmu->numaNode >= 0 ? g_strdup_printf("%d", smmu->numaNode) : NULL;
+        cells[0] = smmu ? smmu->name : NULL;
+        cells[1] = numa;
+        cells[2] = smmu ? tristateName(smmu->cmdqv) : NULL;
+        cells[3] = smmu ? tristateName(virSMMUCanNest(smmu, NULL)) : NULL;
+    }
+    if (dev) {
+        group = dev->group >= 0 ? g_strdup_printf("%d", dev->group) : NULL;
+        id = formatID(dev);
+        cells[5] = group;
+        cells[6] = dev->driver;
+        cells[7] = id;
+    }
+    viommuTableAdd(table, cells);
+}
+
+static void
+addSMMU(viommuTable *table, const virSMMU *smmu)
+{
+    bool first = true;
+    size_t i;
+
+    for (i = 0; i < smmu->devices->len; i++) {
+        const virSMMUDevice *dev = g_ptr_array_index(smmu->devices, i);
+
+        addRow(table, smmu, first, dev->name, dev);
+        first = false;
+    }
+    for (i = 0; i < smmu->platformDevices->len; i++) {
+        addRow(table, smmu, first, g_ptr_array_index(smmu->platformDevices, i), NULL);
+        first = false;
+    }
+    if (first)
+        addRow(table, smmu, true, NULL, NULL);
+}
+
+static void
+showTable(const virSMMUTopology *topo, GString *out)
+{
+    static const char *const header[] = { "SMMU",  "NUMA",   "CMDQV", "Nesting", "Device",
+                                          "Group", "Driver", "ID",    NULL };
+    g_autoptr(viommuTable) table = viommuTableNew(header);
+    const GPtrArray *smmus = virSMMUTopologySMMUs(topo);
+    const GPtrArray *devices = virSMMUTopologyDevices(topo);
+    bool first = true;
+    size_t i;
+
+    for (i = 0; i < smmus->len; i++)
+        addSMMU(table, g_ptr_array_index(smmus, i));
+    for (i = 0; i < devices->len; i++) {
+        const virSMMUDevice *dev = g_ptr_array_index(devices, i);
+
+        if (dev->smmu)
+            continue;
+        addRow(table, NULL, first, dev->name, dev);
+        first = false;
+    }
+    viommuTablePrint(table, out);
+    g_string_append_c(out, '\n');
+}
+
+/* ---- JSON */
+
+static void
+jsonHex(JsonBuilder *json, const char *key, int value, int digits)
+{
+    g_autofree char *text = value < 0 ? NULL : g_strdup_printf("0x%0*x", digits, (unsigned)value);
+
+    viommuJsonString(json, key, text);
+}
+
+static void
+jsonTristate(JsonBuilder *json, const char *key, virTristate value)
+{
+    if (value == VIR_TRISTATE_UNKNOWN)
+        viommuJsonString(json, key, NULL);
+    else
+        viommuJsonBool(json, key, value == VIR_TRISTATE_YES);
+}
+
+static void
+jsonFeatures(JsonBuilder *json, const virSMMU *smmu)
+{
+    const char *why = NULL;
+
+    if (!smmu->regs.known) {
+        viommuJsonString(json, "features", NULL);
+        return;
+    }
+    json_builder_set_member_name(json, "features");
+    json_builder_begin_object(json);
+    jsonTristate(json, "nesting", virSMMUCanNest(smmu, &why));
+    viommuJsonString(json, "nestingReason", why);
+    jsonTristate(json, "ats", virSMMUHasATS(smmu));
+    jsonTristate(json, "ril", virSMMUHasRIL(smmu));
+    viommuJsonNumber(json, "ssidsize", virSMMUSsidBits(smmu));
+    viommuJsonNumber(json, "oas", virSMMUOutputBits(smmu));
+    json_builder_end_object(json);
+}
+
+static void
+jsonDevice(JsonBuilder *json, const virSMMUDevice *dev)
+{
+    json_builder_begin_object(json);
+    viommuJsonString(json, "address", dev->name);
+    viommuJsonNumber(json, "group", dev->group);
+    viommuJsonString(json, "driver", dev->driver);
+    viommuJsonNumber(json, "numaNode", dev->numaNode);
+    jsonHex(json, "vendor", dev->vendor, 4);
+    jsonHex(json, "device", dev->device, 4);
+    jsonHex(json, "class", dev->class, 6);
+    json_builder_end_object(json);
+}
+
+static void
+jsonSMMU(JsonBuilder *json, const virSMMU *smmu)
+{
+    size_t i;
+
+    json_builder_begin_object(json);
+    viommuJsonString(json, "name", smmu->name);
+    viommuJsonNumber(json, "numaNode", smmu->numaNode);
+    jsonTristate(json, "cmdqv", smmu->cmdqv);
+    jsonFeatures(json, smmu);
+    json_builder_set_member_name(json, "devices");
+    json_builder_begin_array(json);
+    for (i = 0; i < smmu->devices->len; i++)
+        jsonDevice(json, g_ptr_array_index(smmu->devices, i));
+    json_builder_end_array(json);
+    json_builder_set_member_name(json, "platformDevices");
+    json_builder_begin_array(json);
+    for (i = 0; i < smmu->platformDevices->len; i++)
+        json_builder_add_string_value(json, g_ptr_array_index(smmu->platformDevices, i));
+    json_builder_end_array(json);
+    json_builder_end_object(json);
+}
+
+static void
+jsonSMMUs(JsonBuilder *json, const char *key, const virSMMUTopology *topo, virSMMUKind kind)
+{
+    const GPtrArray *smmus = virSMMUTopologySMMUs(topo);
+    size_t i;
+
+    json_builder_set_member_name(json, key);
+    json_builder_begin_array(json);
+    for (i = 0; i < smmus->len; i++) {
+        const virSMMU *smmu = g_ptr_array_index(smmus, i);
+
+        if (smmu->kind == kind)
+            jsonSMMU(json, smmu);
+    }
+    json_builder_end_array(json);
+}
+
+static void
+showJSON(const virSMMUTopology *topo, GString *out)
+{
+    g_autoptr(JsonBuilder) json = viommuJsonBegin();
+    const GPtrArray *devices = virSMMUTopologyDevices(topo);
+    size_t i;
+
+    jsonSMMUs(json, "smmus", topo, VIR_SMMU_KIND_SMMUV3);
+    jsonSMMUs(json, "otherIOMMUs", topo, VIR_SMMU_KIND_OTHER);
+    json_builder_set_member_name(json, "untranslated");
+    json_builder_begin_array(json);
+    for (i = 0; i < devices->len; i++) {
+        const virSMMUDevice *dev = g_ptr_array_index(devices, i);
+
+        if (!dev->smmu)
+            json_builder_add_string_value(json, dev->name);
+    }
+    json_builder_end_array(json);
+    viommuJsonEnd(json, out);
+}
+
+/* ---- command */
+
+static viommuExit
+cmdHost(const viommuOptions *opts, char **args, GString *out, GError **error)
+{
+    g_autoptr(virSysfs) fs = viommuLoadHost(opts, error);
+    g_autoptr(virSMMUTopology) topo = fs ? virSMMUTopologyRead(fs, error) : NULL;
+    bool json = strcmp(opts->format, "json") == 0;
+    const GPtrArray *devices;
+    size_t i;
+
+    if (!topo)
+        return VIOMMU_EXIT_UNREACHABLE;
+    devices = virSMMUTopologyDevices(topo);
+    for (i = 0; i < devices->len; i++) {
+        virSMMUDevice *dev = g_ptr_array_index(devices, i);
+
+        if (!virSMMUTopologyLoadIds(topo, fs, dev, error) ||
+            (json && !virSMMUTopologyLoadNuma(topo, fs, dev, error)))
+            return VIOMMU_EXIT_UNREACHABLE;
+    }
+    if (json)
+        showJSON(topo, out);
+    else
+        showTable(topo, out);
+    return VIOMMU_EXIT_DONE;
+}
+
+const viommuCmd viommuCmdHost = {
+    .name = "host",
+    .help = "show which PCI devices are behind which physical SMMU",
+    .formats = "text|json",
+    .run = cmdHost,
+};

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Whether a host can give its devices to guests with nested SMMUs, as far as it tells without a
+ * domain: the check of virt-host-validate for what viommu needs.
+ */
+#pragma once
+
+#include "virsmmu.h"
+#include "virsysfs.h"
+
+#include <glib.h>
+#include <stdbool.h>
+
+/* One line of the check. */
+typedef struct {
+    const char *title; /* "for SMMUv3 units": static */
+    const char *id;    /* class of the finding, if it is one: static */
+    enum {
+        VIOMMU_VERDICT_PASS,
+        VIOMMU_VERDICT_NOTE,
+        VIOMMU_VERDICT_WARN,
+        VIOMMU_VERDICT_FAIL,
+    } verdict;
+    char *text; /* what is wrong or not known; NULL if it passed */
+    char *hint; /* what to do; of what passed, what was found; NULL: nothing */
+} viommuVerdict;
+
+/* Checks the host behind @fs; an array that owns viommuVerdict, or NULL with @error if the host
+ * fails. */
+GPtrArray *viommuHostCheck(virSMMUTopology *topo, virSysfs *fs, GError **error);
+
+/* As virt-host-validate prints them; and as findings. */
+void viommuHostCheckFormat(const GPtrArray *verdicts, bool coloured, GString *out);
+GPtrArray *viommuHostCheckFindings(const GPtrArray *verdicts);

@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The way from a domain to its judged placement.
+ */
+#include "place.h"
+
+#include "viommu_check.h"
+#include "viommu_expand.h"
+#include "viommuerror.h"
+
+#include <string.h>
+
+/* accel and pciBus of <iommu model='smmuv3'>: libvirt's formatdomain, "since 12.7.0". */
+#define LIBVIRT_NATIVE VIOMMU_VERSION_QEMU(12, 7)
+
+/* The newest QEMU whose behaviour is known. */
+#define QEMU_DEFAULT VIOMMU_VERSION_QEMU(11, 1)
+
+/* The versions that count: those of the options, else those of the peer. */
+static bool
+getVersions(const viommuInput *input, viommuLibvirtVersions *ret_versions, GError **error)
+{
+    *ret_versions = (viommuLibvirtVersions){ 0 };
+    if (input->conn && !viommuLibvirtGetVersions(input->conn, ret_versions, error))
+        return false;
+    if (input->opts->libvirtVersion)
+        ret_versions->libvirt = input->opts->libvirtVersion;
+    if (input->opts->qemuVersion)
+        ret_versions->qemu = input->opts->qemuVersion;
+    return true;
+}
+
+/* The line of the input for @line of the expansion. Devices are the same in both, in the same
+ * order; controllers are known by their index; a vSMMU stands for the request. */
+static unsigned
+mapLine(const viommuDomain *from, const viommuDomain *to, unsigned line)
+{
+    size_t i;
+
+    for (i = 0; i < from->devices->len && i < to->devices->len; i++) {
+        const viommuDevice *dev = g_ptr_array_index(from->devices, i);
+        const viommuDevice *same = g_ptr_array_index(to->devices, i);
+
+        if (dev->line == line)
+            return same->line;
+    }
+    for (i = 0; i < from->controllers->len; i++) {
+        const viommuController *ctl = g_ptr_array_index(from->controllers, i);
+        const viommuController *same = viommuDomainFindController(to, ctl->index);
+
+        if (ctl->line == line && same)
+            return same->line;
+    }
+    if (from->osLine == line)
+        return to->osLine;
+    if (from->featuresLine == line)
+        return to->featuresLine;
+    if (to->requests->len)
+        return ((const viommuRequest *)g_ptr_array_index(to->requests, 0))->line;
+    return viommuXMLLine(to->xml, to->root);
+}
+
+/* True if one of the first @count findings, the planner's, says the same of that line, and no milder. */
+static bool
+isKnown(const GPtrArray *findings, size_t count, const viommuFinding *f, unsigned line)
+{
+    size_t i;
+
+    for (i = 0; i < count; i++) {
+        const viommuFinding *other = g_ptr_array_index(findings, i);
+
+        if (strcmp(other->id, f->id) == 0 && other->line == line && other->severity >= f->severity)
+            return true;
+    }
+    return false;
+}
+
+/* Expands, reads and checks what is planned, as libvirt will see it. */
+static bool
+judge(viommuPlacement *placement, viommuInput *input, GError **error)
+{
+    g_autoptr(GPtrArray) findings = viommuFindingsNew();
+    viommuCheckContext context = { .host = input->topo };
+    size_t planned = placement->findings->len;
+    size_t i;
+
+    placement->native = viommuExpand(input->dom, placement->plan, VIOMMU_DIALECT_NATIVE,
+                                     &placement->nativeLen, error);
+    if (!placement->native)
+        return false;
+    placement->result = viommuDomainParse(placement->native, placement->nativeLen, error);
+    if (!placement->result) {
+        g_prefix_error(error, "the expanded domain cannot be read: ");
+        return false;
+    }
+    if (!viommuInputBind(input, placement->result, error))
+        return false;
+    viommuCheckDomain(placement->result, &context, findings);
+    for (i = 0; i < findings->len; i++) {
+        const viommuFinding *f = g_ptr_array_index(findings, i);
+        unsigned line = mapLine(placement->result, input->dom, f->line);
+
+        if (!isKnown(placement->findings, planned, f, line))
+            viommuFindingsAdd(placement->findings, f->id, f->severity, line, f->consequence,
+                              f->remedy, "%s", f->text);
+    }
+    return true;
+}
+
+viommuPlacement *
+viommuPlacementNew(viommuInput *input, GError **error)
+{
+    g_autoptr(viommuPlacement) placement = g_new0(viommuPlacement, 1);
+    viommuPlanOptions options = { .qemuVersion = QEMU_DEFAULT };
+    viommuLibvirtVersions versions;
+
+    placement->findings = viommuFindingsNew();
+    if (!getVersions(input, &versions, error))
+        return NULL;
+    if (versions.qemu)
+        options.qemuVersion = versions.qemu;
+    placement->plan = viommuPlanMake(input->dom, input->topo, &options, placement->findings);
+    if (placement->plan && viommuDomainIsRequest(input->dom) && !judge(placement, input, error))
+        return NULL;
+    viommuFindingsSort(placement->findings);
+    placement->refused = !placement->plan || viommuFindingsHaveError(placement->findings);
+    return g_steal_pointer(&placement);
+}
+
+void
+viommuPlacementFree(viommuPlacement *placement)
+{
+    if (!placement)
+        return;
+    viommuPlanFree(placement->plan);
+    viommuDomainFree(placement->result);
+    g_ptr_array_unref(placement->findings);
+    g_free(placement->native);
+    g_free(placement);
+}
+
+bool
+viommuPlacementFitsLibvirt(const viommuInput *input, GError **error)
+{
+    viommuLibvirtVersions versions;
+
+    if (!getVersions(input, &versions, error))
+        return false;
+    if (versions.libvirt && versions.libvirt < LIBVIRT_NATIVE) {
+        g_set_error(
+            error, VIOMMU_ERROR, VIOMMU_ERROR_REFUSED,
+            "libvirt %u.%u cannot describe a vSMMU per expander bus (12.7 can): update it, or start QEMU with the arguments of 'viommu argv'",
+            versions.libvirt / 1000, versions.libvirt % 1000);
+        return false;
+    }
+    return true;
+}

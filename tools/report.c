@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Errors and findings as text.
+ */
+#include "report.h"
+
+#include <stdio.h>
+#include <unistd.h>
+
+#define INDENT "    "
+
+bool
+viommuTermHasColour(int fd)
+{
+    const char *no = g_getenv("NO_COLOR");
+    const char *term = g_getenv("TERM");
+
+    return !(no && *no) && term && g_strcmp0(term, "dumb") != 0 && isatty(fd);
+}
+
+bool
+viommuTermIsUnicode(void)
+{
+    return g_get_charset(NULL);
+}
+
+void
+viommuAppendClean(GString *out, const char *text)
+{
+    for (; *text; text++) {
+        unsigned char c = (unsigned char)*text;
+
+        /* C1 control characters are U+0080 to U+009F: 0xc2 and 0x80 to 0x9f in UTF-8. */
+        if (c == 0xc2 && (unsigned char)text[1] >= 0x80 && (unsigned char)text[1] <= 0x9f) {
+            text++;
+            c = '\0';
+        }
+        g_string_append_c(out, c < 0x20 || c == 0x7f ? '?' : (char)c);
+    }
+}
+
+void
+viommuAppendColoured(GString *out, bool coloured, viommuColour colour, const char *text)
+{
+    if (coloured)
+        g_string_append_printf(out, "\033[%dm", (int)colour);
+    viommuAppendClean(out, text);
+    if (coloured)
+        g_string_append(out, "\033[0m");
+}
+
+static void
+appendSeverity(GString *out, viommuSeverity severity, bool coloured)
+{
+    viommuColour colour = VIOMMU_COLOUR_RED;
+
+    switch (severity) {
+    case VIOMMU_SEVERITY_NOTE:
+        colour = VIOMMU_COLOUR_BLUE;
+        break;
+    case VIOMMU_SEVERITY_WARNING:
+        colour = VIOMMU_COLOUR_YELLOW;
+        break;
+    case VIOMMU_SEVERITY_ERROR:
+        break;
+    }
+    viommuAppendColoured(out, coloured, colour, viommuSeverityName(severity));
+    g_string_append(out, ": ");
+}
+
+void
+viommuReportError(const char *text)
+{
+    g_autoptr(GString) out = g_string_new(NULL);
+
+    appendSeverity(out, VIOMMU_SEVERITY_ERROR, viommuTermHasColour(STDERR_FILENO));
+    viommuAppendClean(out, text);
+    fprintf(stderr, "%s\n", out->str);
+}
+
+void
+viommuFormatFindings(GString *out, const GPtrArray *findings, bool quiet, bool coloured)
+{
+    size_t i;
+
+    for (i = 0; i < findings->len; i++) {
+        const viommuFinding *f = g_ptr_array_index(findings, i);
+
+        if (quiet && f->severity != VIOMMU_SEVERITY_ERROR)
+            continue;
+        appendSeverity(out, f->severity, coloured);
+        if (f->line)
+            g_string_append_printf(out, "line %u: ", f->line);
+        g_string_append_printf(out, "%s: ", f->id);
+        viommuAppendClean(out, f->text);
+        if (f->consequence) {
+            g_string_append(out, "\n" INDENT);
+            viommuAppendClean(out, f->consequence);
+        }
+        if (f->remedy) {
+            g_string_append(out, "\n" INDENT "fix: ");
+            viommuAppendClean(out, f->remedy);
+        }
+        g_string_append_c(out, '\n');
+    }
+}
+
+void
+viommuReportFindings(const GPtrArray *findings, bool quiet)
+{
+    g_autoptr(GString) out = g_string_new(NULL);
+
+    viommuFormatFindings(out, findings, quiet, viommuTermHasColour(STDERR_FILENO));
+    fputs(out->str, stderr);
+}

@@ -1,0 +1,295 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * viommu(1): finds the command, reads the options, and only then lets the command open anything.
+ * What a command gives is written in one piece, or not at all.
+ */
+#include "viommu.h"
+
+#include "help.h"
+#include "report.h"
+#include "viommuerror.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <locale.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+static const viommuCmd *const commands[] = {
+    &viommuCmdHost,   &viommuCmdRecord,   &viommuCmdPlan,
+    &viommuCmdExpand, &viommuCmdArgv,     &viommuCmdCheck,
+    &viommuCmdDefine, &viommuCmdComplete, NULL,
+};
+
+/* As they stand on the command line. */
+static struct {
+    char *host;
+    char *connect;
+    char *format;
+    char **networks;
+    char *libvirtVersion;
+    char *qemuVersion;
+    char *dialect;
+    gboolean quiet;
+    gboolean full;
+    gboolean validate;
+    gboolean help;
+    gboolean version;
+} given;
+
+static const struct {
+    unsigned only; /* of viommuOptionSet; 0: a global one */
+    GOptionEntry entry;
+} optionTable[] = {
+    { 0,
+      { "host", 0, 0, G_OPTION_ARG_FILENAME, &given.host,
+        "read the host from a record, or below a directory, instead of this machine",
+        "FILE|DIR" } },
+    { 0,
+      { "connect", 'c', 0, G_OPTION_ARG_STRING, &given.connect, "connect to libvirt at URI",
+        "URI" } },
+    { 0, { "format", 0, 0, G_OPTION_ARG_STRING, &given.format, "form of the result", "FORMAT" } },
+    { VIOMMU_OPTION_NETWORK,
+      { "network", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &given.networks,
+        "XML of a libvirt network that the domain uses (may be repeated)", "FILE" } },
+    { VIOMMU_OPTION_LIBVIRT_VERSION,
+      { "libvirt-version", 0, 0, G_OPTION_ARG_STRING, &given.libvirtVersion,
+        "version of the libvirt that will read the result", "VERSION" } },
+    { VIOMMU_OPTION_QEMU_VERSION,
+      { "qemu-version", 0, 0, G_OPTION_ARG_STRING, &given.qemuVersion,
+        "version of the QEMU that will run the domain", "VERSION" } },
+    { VIOMMU_OPTION_DIALECT,
+      { "dialect", 0, 0, G_OPTION_ARG_STRING, &given.dialect,
+        "words of the result (default: native)", "native|viommu" } },
+    { VIOMMU_OPTION_FULL,
+      { "full", 0, 0, G_OPTION_ARG_NONE, &given.full, "the command line of the whole domain",
+        NULL } },
+    { VIOMMU_OPTION_VALIDATE,
+      { "validate", 0, 0, G_OPTION_ARG_NONE, &given.validate,
+        "let libvirt check the result against its schema", NULL } },
+    { 0, { "quiet", 'q', 0, G_OPTION_ARG_NONE, &given.quiet, "no warnings and notes", NULL } },
+    { 0, { "help", 'h', 0, G_OPTION_ARG_NONE, &given.help, "show this help", NULL } },
+    { 0, { "version", 'V', 0, G_OPTION_ARG_NONE, &given.version, "show the version", NULL } },
+};
+
+const viommuCmd *const *
+viommuCmdTable(void)
+{
+    return commands;
+}
+
+const viommuCmd *
+viommuCmdFind(const char *name)
+{
+    size_t i;
+
+    for (i = 0; commands[i]; i++) {
+        if (strcmp(commands[i]->name, name) == 0)
+            return commands[i];
+    }
+    return NULL;
+}
+
+/* True if option @i may follow @cmd; NULL: may stand before the command. */
+static bool
+optionFits(size_t i, const viommuCmd *cmd)
+{
+    if (!cmd)
+        return optionTable[i].only == 0;
+    if (optionTable[i].entry.arg_data == &given.format)
+        return cmd->formats;
+    return optionTable[i].only == 0 || (optionTable[i].only & cmd->options);
+}
+
+void
+viommuOptionsEach(const viommuCmd *cmd, viommuOptionFunc func, void *data)
+{
+    size_t i;
+
+    for (i = 0; i < G_N_ELEMENTS(optionTable); i++) {
+        const GOptionEntry *entry = &optionTable[i].entry;
+        const char *value = entry->arg_description;
+
+        if (!optionFits(i, cmd))
+            continue;
+        if (cmd && entry->arg_data == &given.format)
+            value = cmd->formats;
+        func(entry->long_name, entry->short_name, value, entry->description, data);
+    }
+}
+
+static viommuExit
+usage(const viommuCmd *cmd, const char *text)
+{
+    g_autofree char *lower = g_strdup(text);
+
+    lower[0] = g_ascii_tolower(lower[0]); /* GLib's start with a capital letter */
+    viommuReportError(lower);
+    fprintf(stderr, "See 'viommu %s%s--help'.\n", cmd ? cmd->name : "", cmd ? " " : "");
+    return VIOMMU_EXIT_USAGE;
+}
+
+/* Takes the options out of @argv: up to the command if @cmd is NULL, else all of them. */
+static bool
+parseOptions(const viommuCmd *cmd, int *argc, char ***argv, GError **error)
+{
+    g_autoptr(GOptionContext) context = g_option_context_new(NULL);
+    GOptionEntry entries[G_N_ELEMENTS(optionTable) + 1] = { 0 };
+    size_t i, n = 0;
+
+    for (i = 0; i < G_N_ELEMENTS(optionTable); i++) {
+        if (optionFits(i, cmd))
+            entries[n++] = optionTable[i].entry;
+    }
+    g_option_context_set_help_enabled(context, FALSE);
+    g_option_context_set_strict_posix(context, !cmd);
+    g_option_context_add_main_entries(context, entries, NULL);
+    return g_option_context_parse(context, argc, argv, error);
+}
+
+/* Reads "12.8" or "12.8.0". */
+static bool
+parseVersion(const char *text, unsigned *ret_version)
+{
+    unsigned major = 0, minor = 0;
+
+    if (!text)
+        return true;
+    if (!g_regex_match_simple("^[0-9]{1,3}\\.[0-9]{1,3}(\\.[0-9]{1,3})?$", text,
+                              G_REGEX_DOLLAR_ENDONLY, 0))
+        return false;
+    sscanf(text, "%u.%u", &major, &minor);
+    *ret_version = VIOMMU_VERSION_QEMU(major, minor);
+    return true;
+}
+
+/* Checks the values of options; returns what is wrong (free with g_free) or NULL. */
+static char *
+readValues(const viommuCmd *cmd, viommuOptions *opts)
+{
+    g_auto(GStrv) formats = g_strsplit(cmd->formats ? cmd->formats : "", "|", -1);
+
+    opts->host = given.host;
+    opts->connect = given.connect;
+    opts->networks = given.networks;
+    opts->quiet = given.quiet;
+    opts->full = given.full;
+    opts->validate = given.validate;
+    if (given.format && !cmd->formats)
+        return g_strdup_printf("'%s' has one form only: leave out --format", cmd->name);
+    if (given.format && !g_strv_contains((const char *const *)formats, given.format))
+        return g_strdup_printf("'%s' has no format '%s', but %s", cmd->name, given.format,
+                               cmd->formats);
+    opts->format = given.format ? given.format : g_intern_string(formats[0]);
+    if (g_strcmp0(given.dialect, "viommu") == 0)
+        opts->dialect = VIOMMU_DIALECT_VIOMMU;
+    else if (given.dialect && strcmp(given.dialect, "native") != 0)
+        return g_strdup_printf("no dialect '%s', but native|viommu", given.dialect);
+    if (!parseVersion(given.libvirtVersion, &opts->libvirtVersion))
+        return g_strdup_printf("'%s' is no version such as 12.8", given.libvirtVersion);
+    if (!parseVersion(given.qemuVersion, &opts->qemuVersion))
+        return g_strdup_printf("'%s' is no version such as 11.1", given.qemuVersion);
+    return NULL;
+}
+
+static viommuExit
+writeResult(const GString *out)
+{
+    if (fwrite(out->str, 1, out->len, stdout) == out->len && fflush(stdout) == 0)
+        return VIOMMU_EXIT_DONE;
+    g_autofree char *text = g_strdup_printf("cannot write the result: %s", g_strerror(errno));
+
+    viommuReportError(text);
+    return VIOMMU_EXIT_UNREACHABLE;
+}
+
+static viommuExit
+exitOfError(const GError *err)
+{
+    if (err->domain == VIOMMU_ERROR &&
+        (err->code == VIOMMU_ERROR_XML || err->code == VIOMMU_ERROR_REFUSED))
+        return VIOMMU_EXIT_REFUSED;
+    return VIOMMU_EXIT_UNREACHABLE;
+}
+
+static viommuExit
+runCommand(const viommuCmd *cmd, const viommuOptions *opts, char **args)
+{
+    g_autoptr(GString) out = g_string_new(NULL);
+    g_autoptr(GError) error = NULL;
+    viommuExit status = cmd->run(opts, args, out, &error);
+    viommuExit written;
+
+    if (error) {
+        viommuReportError(error->message);
+        return exitOfError(error);
+    }
+    written = writeResult(out);
+    return written == VIOMMU_EXIT_DONE ? status : written;
+}
+
+static viommuExit
+showText(char *text)
+{
+    g_autoptr(GString) out = g_string_new(text);
+
+    g_free(text);
+    return writeResult(out);
+}
+
+/* A standard stream that is closed would be the next file that is opened. */
+static void
+openStandard(void)
+{
+    int fd;
+
+    do {
+        fd = open("/dev/null", O_RDWR);
+    } while (fd >= 0 && fd <= STDERR_FILENO);
+    if (fd >= 0)
+        close(fd);
+}
+
+int
+main(int argc, char **argv)
+{
+    g_autoptr(GError) error = NULL;
+    g_autofree char *wrong = NULL;
+    viommuOptions opts = { 0 };
+    const viommuCmd *cmd;
+    int count;
+
+    setlocale(LC_ALL, "");
+    openStandard();
+    if (!parseOptions(NULL, &argc, &argv, &error))
+        return usage(NULL, error->message);
+    if (given.version)
+        return showText(g_strdup("viommu " VIOMMU_VERSION "\n"));
+    if (given.help)
+        return showText(viommuHelp());
+    if (argc < 2)
+        return usage(NULL, "no command is given");
+    cmd = viommuCmdFind(argv[1]);
+    if (!cmd) {
+        wrong = g_strdup_printf("there is no command '%s'", argv[1]);
+        return usage(NULL, wrong);
+    }
+    argc--;
+    argv++;
+    if (cmd != &viommuCmdComplete && !parseOptions(cmd, &argc, &argv, &error))
+        return usage(cmd, error->message);
+    if (given.version)
+        return showText(g_strdup("viommu " VIOMMU_VERSION "\n"));
+    if (given.help)
+        return showText(viommuHelpCommand(cmd));
+    count = argc - 1;
+    if (count < cmd->minArgs || count > cmd->maxArgs) {
+        wrong = g_strdup_printf("'%s' takes %s", cmd->name, cmd->args ? cmd->args : "no argument");
+        return usage(cmd, wrong);
+    }
+    wrong = readValues(cmd, &opts);
+    if (wrong)
+        return usage(cmd, wrong);
+    return runCommand(cmd, &opts, argv + 1);
+}

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The command viommu(1): what its parts share. A command is a const struct in a file of its own;
+ * the table of them, all options and the only writes to standard output are in viommu.c.
+ */
+#pragma once
+
+#include "viommu_expand.h"
+
+#include <glib.h>
+#include <stdbool.h>
+
+typedef enum {
+    VIOMMU_EXIT_DONE = 0,
+    VIOMMU_EXIT_REFUSED = 1, /* refused, or findings of severity error */
+    VIOMMU_EXIT_USAGE = 2,
+    VIOMMU_EXIT_UNREACHABLE = 3, /* the host, a file or libvirt */
+} viommuExit;
+
+/* Options that only some commands take. */
+typedef enum {
+    VIOMMU_OPTION_NETWORK = 1 << 0,
+    VIOMMU_OPTION_LIBVIRT_VERSION = 1 << 1,
+    VIOMMU_OPTION_QEMU_VERSION = 1 << 2,
+    VIOMMU_OPTION_DIALECT = 1 << 3,
+    VIOMMU_OPTION_FULL = 1 << 4,
+    VIOMMU_OPTION_VALIDATE = 1 << 5,
+} viommuOptionSet;
+
+typedef struct {
+    const char *host;    /* NULL: this one */
+    const char *connect; /* NULL: not given */
+    const char *format;  /* never NULL for a command that has formats */
+    char **networks;     /* NULL: none */
+    bool quiet;
+    bool full;
+    bool validate;
+    viommuDialect dialect;
+    unsigned libvirtVersion; /* 1000 * major + minor; 0: not given */
+    unsigned qemuVersion;
+} viommuOptions;
+
+/* Runs a command. Its result is what it adds to @out, which is written only if no error is set.
+ * With @error set the return value does not count: the error says how to exit. */
+typedef viommuExit (*viommuCmdFunc)(const viommuOptions *opts, char **args, GString *out,
+                                    GError **error);
+
+typedef struct {
+    const char *name;
+    const char *args;    /* for the synopsis: "DOMAIN.xml" */
+    const char *help;    /* one line */
+    const char *formats; /* "text|json", the default first; NULL: --format is not taken */
+    unsigned options;    /* of viommuOptionSet, beside the global ones */
+    int minArgs;
+    int maxArgs;
+    bool hidden; /* not in the help */
+    viommuCmdFunc run;
+} viommuCmd;
+
+extern const viommuCmd viommuCmdArgv;
+extern const viommuCmd viommuCmdCheck;
+extern const viommuCmd viommuCmdComplete;
+extern const viommuCmd viommuCmdDefine;
+extern const viommuCmd viommuCmdExpand;
+extern const viommuCmd viommuCmdHost;
+extern const viommuCmd viommuCmdPlan;
+extern const viommuCmd viommuCmdRecord;
+
+/* All commands in the order of the help, ending with NULL; and the one of that name, or NULL. */
+const viommuCmd *const *viommuCmdTable(void);
+const viommuCmd *viommuCmdFind(const char *name);
+
+/* Calls @func for every option that @cmd takes, or for the global ones if @cmd is NULL: its long
+ * name without dashes, its short name ('\0': none), the name or the choices of its value (NULL:
+ * takes none), its help. */
+typedef void (*viommuOptionFunc)(const char *name, char letter, const char *value, const char *help,
+                                 void *data);
+void viommuOptionsEach(const viommuCmd *cmd, viommuOptionFunc func, void *data);
