@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""The Debian tree with the libvirt and QEMU that the stack tests measure against.
+
+Built once with mmdebstrap and kept in the cache directory under a name made from its inputs, so a
+change of suite, packages or RECIPE makes a new one. A tree appears there whole (built aside and
+renamed) or not at all.
+"""
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import shutil
+import tempfile
+
+from aptsource import Unavailable, findProgram, passedOnOptions, runTool, sourceLine
+
+# Raise when the way of building changes, so that old trees are not used.
+RECIPE = 1
+SUITE = "forky"
+PACKAGES = ("libvirt-daemon-driver-qemu", "libvirt-daemon-system", "libvirt-clients",
+            "qemu-system-arm", "qemu-efi-aarch64", "qemu-utils", "ipxe-qemu", "python3-libvirt",
+            "swtpm", "virtiofsd")
+
+
+def cacheDir():
+    """VIOMMU_CACHE, else viommu below the user's cache directory; created if needed."""
+    path = os.environ.get("VIOMMU_CACHE")
+    if not path:
+        base = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+        path = os.path.join(base, "viommu")
+    os.makedirs(path, exist_ok=True)
+    return os.path.abspath(path)
+
+
+def cached(kind, inputs, build):
+    """The directory KIND-KEY of the cache; build(directory) fills a new one first.
+
+    One process builds at a time. A half-built directory is never seen: it gets its name last.
+    """
+    key = hashlib.sha256(repr((kind, RECIPE) + tuple(inputs)).encode()).hexdigest()[:16]
+    cache = cacheDir()
+    path = os.path.join(cache, f"{kind}-{key}")
+    with open(os.path.join(cache, f"{kind}.lock"), "w", encoding="ascii") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if os.path.isdir(path):
+            return path
+        with _halfBuilt(cache, kind) as work:
+            build(work)
+            os.rename(work, path)
+    return path
+
+
+@contextlib.contextmanager
+def _halfBuilt(cache, kind):
+    for name in os.listdir(cache):
+        if name.startswith(f"{kind}-") and name.endswith(".new"):
+            shutil.rmtree(os.path.join(cache, name))
+    work = tempfile.mkdtemp(prefix=f"{kind}-", suffix=".new", dir=cache)
+    os.chmod(work, 0o755)
+    try:
+        yield work
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def _buildTree(directory):
+    options = [f'--aptopt={name} "{value}"' for name, value in passedOnOptions()]
+    runTool([findProgram("mmdebstrap"), "--mode=root", "--variant=minbase", "--format=directory",
+             "--include=" + ",".join(PACKAGES)] + options + [SUITE, directory, sourceLine(SUITE)],
+            f"cannot build the Debian {SUITE} tree")
+
+
+def stackTree():
+    """Path of the tree; raises Unavailable with the reason when it cannot be built here."""
+    if os.geteuid() != 0:
+        raise Unavailable("the stack tests need root (chroot, mount namespace)")
+    for name in ("unshare", "nsenter", "chroot", "mount"):
+        findProgram(name)
+    runTool(["unshare", "--mount", "--pid", "--net", "--fork", "mount", "-t", "tmpfs", "tmpfs",
+             cacheDir()], "namespaces cannot be made here")
+    return cached("tree", (SUITE, PACKAGES), _buildTree)
+
+
+if __name__ == "__main__":
+    print(stackTree())
