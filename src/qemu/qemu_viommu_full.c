@@ -196,6 +196,9 @@ hostdevArgs(qemuViommuFull *full, const viommuDevice *device, GError **error)
 {
     if (device->kind == VIOMMU_DEVICE_ASSIGNED)
         return true;
+    /* It is bound for the guest's lifetime, but none of its devices. */
+    if (g_strcmp0(viommuXMLAttr(device->addrNode, "type"), "unassigned") == 0)
+        return true;
     return qemuViommuRefuseValue(full, device->node, "type", "type='pci' of mode='subsystem'", error);
 }
 

@@ -3,7 +3,8 @@
 
 Only libvirt can take a function from a network and set a VLAN on it, so an assignment through a
 network names a free function of it instead. Emulated interfaces get QEMU's user-mode network. Host
-devices that are no PCI assignment go: nothing is planned for them.
+devices that are no PCI assignment go: nothing is planned for them. The root ports that libvirt makes
+up to the highest bus that an address names are written out.
 """
 
 import re
@@ -46,6 +47,20 @@ def networkFunctions(files, manifest):
     return found
 
 
+def _nameControllers(devices):
+    """Writes out the root ports that libvirt makes for named buses. Returns what was added, in words."""
+    given = {number(c.get("index")) for c in devices.findall("controller[@type='pci']")} | {0}
+    named = max((number(address.get("bus", "0")) for address
+                 in devices.findall("*/address[@type='pci']")), default=0)
+    if None in given:
+        return []  # controllers without index take some of them
+    missing = [index for index in range(1, named + 1) if index not in given]
+    for index in missing:
+        ElementTree.SubElement(devices, "controller", {
+            "type": "pci", "index": str(index), "model": "pcie-root-port"})
+    return [f"root port {index} written out" for index in missing]
+
+
 def portable(xml, functions):
     """(the domain as said above, what was changed in words).
 
@@ -53,7 +68,7 @@ def portable(xml, functions):
     """
     domain = parse(xml)
     devices = domain.find("devices")
-    changes = []
+    changes = _nameControllers(devices)
     for device in devices.findall("hostdev") + devices.findall("disk[@type='nvme']"):
         if device.get("type") != "pci":
             changes.append(f"without {device.tag} of type {device.get('type')}")

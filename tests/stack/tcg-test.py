@@ -12,7 +12,7 @@ import sys
 
 from aptsource import Unavailable
 from describedhost import DescribedHost
-from domainxml import number, parse
+from domainxml import USER_ALIAS, number, parse
 from golden import emulatable, goldenPairs, manifest, readText, viommu
 from portable import networkFunctions, portable
 from qemuargs import pairs, words
@@ -28,7 +28,8 @@ def controllerIds(expanded):
         index = number(controller.get("index"))
         alias = controller.find("alias")
         if index:
-            ids[index] = f"pci.{index}" if alias is None else alias.get("name")
+            name = "" if alias is None else alias.get("name")
+            ids[index] = name if name.startswith(USER_ALIAS) else f"pci.{index}"
     return ids
 
 
