@@ -358,6 +358,25 @@ testTooLarge(void)
     g_string_free(text, TRUE);
 }
 
+/* libxml2 would speak on standard error of its own accord. */
+static void
+testQuiet(void)
+{
+    static const char text[] = "<?xml version='1.0' encoding='EUC-JP'?>\n<a>\xc3\xa4\xe2\x82\xac</a>";
+
+    if (g_test_subprocess()) {
+        g_autoptr(GError) error = NULL;
+
+        g_assert_null(viommuXMLParse(text, strlen(text), &error));
+        g_assert_cmpstr(error->message, ==, "line 1: the document says that it is in encoding 'EUC-JP'; "
+                                            "convert it to UTF-8");
+        return;
+    }
+    g_test_trap_subprocess(NULL, 0, 0);
+    g_test_trap_assert_passed();
+    g_test_trap_assert_stderr("");
+}
+
 /* A NUL does not end the document. */
 static void
 testNul(void)
@@ -383,5 +402,6 @@ main(int argc, char **argv)
     g_test_add_func("/xml/refused", testRefused);
     g_test_add_func("/xml/too-large", testTooLarge);
     g_test_add_func("/xml/nul", testNul);
+    g_test_add_func("/xml/quiet", testQuiet);
     return g_test_run();
 }

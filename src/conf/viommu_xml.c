@@ -152,6 +152,12 @@ onError(void *data, xmlErrorPtr problem)
     state->line = problem->line > 0 ? (unsigned)problem->line : 1;
 }
 
+/* What libxml2 would say on standard error: what it has against a conversion of bytes belongs to no parser. */
+static void
+ignoreError(void *data, xmlErrorPtr problem)
+{
+}
+
 static void
 indexLines(viommuXML *xml)
 {
@@ -262,6 +268,8 @@ viommuXML *
 viommuXMLParse(const char *text, size_t len, GError **error)
 {
     g_autoptr(viommuXML) xml = NULL;
+    xmlStructuredErrorFunc handler = xmlStructuredError;
+    void *handlerData = xmlStructuredErrorContext;
     parseState state = { 0 };
     xmlParserCtxtPtr ctxt;
     bool good;
@@ -291,7 +299,9 @@ viommuXMLParse(const char *text, size_t len, GError **error)
     ctxt->sax->endElementNs = onEnd;
     ctxt->sax->internalSubset = onDoctype;
     ctxt->sax->serror = onError;
+    xmlSetStructuredErrorFunc(NULL, ignoreError);
     xmlParseDocument(ctxt);
+    xmlSetStructuredErrorFunc(handlerData, handler);
     good = ctxt->wellFormed && !state.stopped && ctxt->myDoc && !state.message;
     xml->doc = ctxt->myDoc;
     xmlFreeParserCtxt(ctxt);
