@@ -30,21 +30,6 @@ isGenerated(const planState *state, unsigned controller)
     return there && viommuDomainIsGenerated(state->dom, there);
 }
 
-/* pciBus as it stands; metadata keeps none that could be wrong. */
-static const char *
-busText(const planState *state, const viommuRequest *request)
-{
-    size_t i;
-
-    for (i = 0; i < state->dom->iommus->len; i++) {
-        const viommuIOMMU *iommu = g_ptr_array_index(state->dom->iommus, i);
-
-        if (iommu->line == request->line && iommu->pciBus == request->pciBus)
-            return viommuXMLAttr(viommuXMLChild(iommu->node, "driver"), "pciBus");
-    }
-    return "";
-}
-
 /* Notes and requests come before addresses. */
 static void
 claimByWord(planState *state, planGroup *owners[])
@@ -65,15 +50,9 @@ claimByWord(planState *state, planGroup *owners[])
 
         if (request->pciBus == VIOMMU_UNSET)
             continue;
-        expander = request->pciBus < 0 ? NULL
-                                       : viommuDomainFindController(dom, (unsigned)request->pciBus);
-        if (!expander || expander->model != VIOMMU_PCI_EXPANDER)
-            planRefuse(state, "V07", request->line, "SMMU should be attached to a default PCIe root "
-                       "complex(pcie.0) or a pxb-pcie based root complex",
-                       "name the index of a pcie-expander-bus, or leave pciBus out",
-                       "pciBus='%s' names no pcie-expander-bus", busText(state, request));
-        else if (request->smmu)
-            owners[expander->index] = findGroup(state, request->smmu);
+        /* planCheckDomain has seen to it that it is one. */
+        expander = viommuDomainFindController(dom, (unsigned)request->pciBus);
+        owners[expander->index] = findGroup(state, request->smmu);
     }
 }
 

@@ -170,6 +170,42 @@ checkOwnBus(planState *state, size_t at)
     }
 }
 
+/* pciBus as it stands; empty for one that metadata keeps. */
+static const char *
+busText(const planState *state, const viommuRequest *request)
+{
+    size_t i;
+
+    for (i = 0; i < state->dom->iommus->len; i++) {
+        const viommuIOMMU *iommu = g_ptr_array_index(state->dom->iommus, i);
+
+        if (iommu->line == request->line && iommu->pciBus == request->pciBus)
+            return viommuXMLAttr(viommuXMLChild(iommu->node, "driver"), "pciBus");
+    }
+    return "";
+}
+
+/* A bus that a request names is one that can have a vSMMU, and says which. */
+static void
+checkBus(planState *state, const viommuRequest *request)
+{
+    const viommuController *bus = NULL;
+
+    if (request->pciBus == VIOMMU_UNSET)
+        return;
+    if (!request->smmu)
+        planRefuse(state, "V07", request->line, NULL,
+                   "add <source smmu=.../>, or remove pciBus; viommu makes the bus",
+                   "pciBus is given, but not for which SMMU that bus is");
+    if (request->pciBus >= 0)
+        bus = viommuDomainFindController(state->dom, (unsigned)request->pciBus);
+    if (!bus || bus->model != VIOMMU_PCI_EXPANDER)
+        planRefuse(state, "V07", request->line, "SMMU should be attached to a default PCIe root "
+                   "complex(pcie.0) or a pxb-pcie based root complex",
+                   "name the index of a pcie-expander-bus, or leave pciBus out",
+                   "pciBus='%s' names no pcie-expander-bus", busText(state, request));
+}
+
 /* Requests name SMMUs that exist, each once. */
 static void
 checkRequests(planState *state)
@@ -187,10 +223,7 @@ checkRequests(planState *state)
             planRefuse(state, "V02", request->line, NULL,
                        "name one that 'viommu host' lists, or leave <source> out",
                        smmu ? "'%s' is no SMMUv3" : "the host has no SMMU '%s'", request->smmu);
-        if (!request->smmu && request->pciBus != VIOMMU_UNSET)
-            planRefuse(state, "V07", request->line, NULL,
-                       "add <source smmu=.../>, or remove pciBus; viommu makes the bus",
-                       "pciBus is given, but not for which SMMU that bus is");
+        checkBus(state, request);
         for (j = 0; j < i; j++) {
             const viommuRequest *other = g_ptr_array_index(dom->requests, j);
 
