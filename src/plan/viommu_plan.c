@@ -91,17 +91,23 @@ planRefuse(planState *state, const char *id, unsigned line, const char *conseque
     viommuFindingsAdd(state->findings, id, VIOMMU_SEVERITY_ERROR, line, consequence, remedy, "%s", text);
 }
 
+/* P2 comes before P15. */
+static int
+compareRules(const char *one, const char *two)
+{
+    size_t digits = strlen(one);
+    size_t otherDigits = strlen(two);
+
+    return digits == otherDigits ? strcmp(one, two) : digits < otherDigits ? -1 : 1;
+}
+
 static int
 compareReasons(const void *a, const void *b)
 {
     const viommuReason *one = *(viommuReason *const *)a;
     const viommuReason *two = *(viommuReason *const *)b;
-    size_t digits = strlen(one->rule);
-    size_t otherDigits = strlen(two->rule);
-    int order = digits < otherDigits ? -1 : digits > otherDigits; /* P2 comes before P15 */
+    int order = one->rule == two->rule ? 0 : compareRules(one->rule, two->rule);
 
-    if (!order)
-        order = strcmp(one->rule, two->rule);
     if (!order)
         order = strcmp(one->about, two->about);
     return order ? order : strcmp(one->text, two->text);
