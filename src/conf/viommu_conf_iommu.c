@@ -80,15 +80,15 @@ addStray(viommuIOMMU *iommu, unsigned line, const char *name, const char *value,
     g_ptr_array_add(iommu->strays, stray);
 }
 
-/* The known attribute that differs from @name only in case, "_" and "-"; or NULL. */
+/* The attribute of @known that differs from @name only in case, "_" and "-"; or NULL. */
 static const char *
-similarTo(const char *name)
+similarTo(const char *name, const char *const *known)
 {
     size_t i;
 
-    for (i = 0; ours[i]; i++) {
+    for (i = 0; known[i]; i++) {
         const char *a = name;
-        const char *b = ours[i];
+        const char *b = known[i];
 
         for (;; a++, b++) {
             while (*a == '_' || *a == '-')
@@ -97,7 +97,7 @@ similarTo(const char *name)
                 break;
         }
         if (!*a && !*b)
-            return ours[i];
+            return known[i];
     }
     return NULL;
 }
@@ -116,8 +116,57 @@ findStrays(viommuIOMMU *iommu, unsigned line, const xmlNode *driver)
         if (g_strv_contains((const gchar *const *)foreign, name))
             iommu->foreign = true;
         else
-            addStray(iommu, line, name, viommuXMLAttr(driver, name), similarTo(name));
+            addStray(iommu, line, name, viommuXMLAttr(driver, name), similarTo(name, ours));
     }
+}
+
+/* The same for an element of which @known are all attributes; one alone is what any other was to be. */
+static void
+findUnknown(viommuIOMMU *iommu, unsigned line, const xmlNode *elem, const char *const *known)
+{
+    const char *only = known[1] ? NULL : known[0];
+    const xmlAttr *attr;
+
+    for (attr = elem ? elem->properties : NULL; attr; attr = attr->next) {
+        const char *name = (const char *)attr->name;
+
+        const char *meant = only ? only : similarTo(name, known);
+
+        if (!attr->ns && !g_strv_contains((const gchar *const *)known, name))
+            addStray(iommu, line, name, viommuXMLAttr(elem, name), meant);
+    }
+}
+
+/* What a request says in words that nobody knows: "Nested", "spareports", <source name=>. */
+static void
+findMisspelt(viommuIOMMU *iommu, const viommuXML *xml, const xmlNode *node)
+{
+    static const char *const own[] = { "model", "nested", NULL };
+    static const char *const placement[] = { "sparePorts", "smmus", NULL };
+    static const char *const source[] = { "smmu", NULL };
+    const xmlNode *elem;
+
+    findUnknown(iommu, iommu->line, node, own);
+    elem = viommuXMLChild(node, "placement");
+    findUnknown(iommu, viommuXMLLine(xml, elem), elem, placement);
+    elem = viommuXMLChild(node, "source");
+    findUnknown(iommu, viommuXMLLine(xml, elem), elem, source);
+}
+
+/* Is there an attribute that was to be "nested"? */
+static bool
+hasMisspeltNested(const xmlNode *node)
+{
+    static const char *const nested[] = { "nested", NULL };
+    const xmlAttr *attr;
+
+    for (attr = node->properties; attr; attr = attr->next) {
+        const char *name = (const char *)attr->name;
+
+        if (!attr->ns && strcmp(name, "nested") != 0 && similarTo(name, nested))
+            return true;
+    }
+    return false;
 }
 
 static int
@@ -199,6 +248,10 @@ viommuIOMMUParse(const viommuXML *xml, xmlNode *node)
         findStrays(iommu, driverLine, driver);
     readFeatures(iommu, driverLine, driver);
     readPlacement(iommu, viommuXMLLine(xml, placement), placement);
+    if (iommu->nested == VIOMMU_UNSET && hasMisspeltNested(node))
+        iommu->nested = VIOMMU_BAD;
+    if (iommu->nested != VIOMMU_UNSET && strcmp(iommu->model, "smmuv3") == 0)
+        findMisspelt(iommu, xml, node);
     return iommu;
 }
 
