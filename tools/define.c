@@ -3,6 +3,7 @@
  * viommu define: expands a domain, checks it, gives it to libvirt and says what was added.
  */
 #include "place.h"
+#include "viommu_check.h"
 #include "report.h"
 #include "viommu.h"
 
@@ -108,13 +109,39 @@ defineText(viommuInput *input, const char *text, const viommuPlan *plan, GString
     viommuAppendClean(out, name);
     g_string_append_printf(out, "' defined from %s\n", input->file);
     if (!plan) {
-        g_string_append(out, "  unchanged: it asks for no vSMMU\n");
+        g_string_append(out, "  unchanged: it asks viommu for nothing\n");
         return VIOMMU_EXIT_DONE;
     }
     for (i = 0; i < plan->vsmmus->len; i++)
         appendVSMMU(out, input->dom, g_ptr_array_index(plan->vsmmus, i));
     appendRemoved(out, input->dom, plan);
     return VIOMMU_EXIT_DONE;
+}
+
+static bool
+hasSMMUv3(const viommuDomain *dom)
+{
+    size_t i;
+
+    for (i = 0; i < dom->iommus->len; i++) {
+        if (strcmp(((viommuIOMMU *)g_ptr_array_index(dom->iommus, i))->model, "smmuv3") == 0)
+            return true;
+    }
+    return false;
+}
+
+/* What was written by hand is judged as it stands. */
+static viommuExit
+defineHandWritten(viommuInput *input, GString *out, GError **error)
+{
+    g_autoptr(GPtrArray) findings = viommuFindingsNew();
+    viommuCheckContext context = { .host = input->topo };
+
+    viommuCheckDomain(input->dom, &context, findings);
+    viommuReportFindings(findings, input->opts->quiet);
+    if (viommuFindingsHaveError(findings))
+        return VIOMMU_EXIT_REFUSED;
+    return defineText(input, input->text, NULL, out, error);
 }
 
 static viommuExit
@@ -128,10 +155,12 @@ cmdDefine(const viommuOptions *opts, char **args, GString *out, GError **error)
     input->conn = viommuLibvirtOpen(opts->connect, VIOMMU_LIBVIRT_WRITE, error);
     if (!input->conn)
         return VIOMMU_EXIT_UNREACHABLE;
-    if (!viommuDomainIsRequest(input->dom))
+    if (!viommuDomainIsRequest(input->dom) && !hasSMMUv3(input->dom))
         return defineText(input, input->text, NULL, out, error);
     if (!viommuInputLoad(input, error))
         return VIOMMU_EXIT_UNREACHABLE;
+    if (!viommuDomainIsRequest(input->dom))
+        return defineHandWritten(input, out, error);
     placement = viommuPlacementNew(input, error);
     if (!placement)
         return VIOMMU_EXIT_UNREACHABLE;

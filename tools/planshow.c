@@ -192,7 +192,7 @@ viommuPlanShowTree(const viommuPlacement *placement, GString *out)
     g_autoptr(viommuTree) root = viommuTreeNew();
 
     if (!plan->vsmmus->len && placement->result)
-        g_string_append(out, "No virtual SMMU: there is no host device to place.\n");
+        g_string_append(out, "No virtual SMMU: there is nothing to place.\n");
     else if (!plan->vsmmus->len)
         g_string_append(
             out,
