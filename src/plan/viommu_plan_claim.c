@@ -247,23 +247,31 @@ dropBuses(planState *state, planGroup *owners[])
     }
 }
 
-static viommuVSMMU *
-adoptBus(planState *state, planGroup *group, const viommuController *expander)
+viommuVSMMU *
+planAddVSMMU(planState *state, planGroup *group, unsigned controller, bool generated)
 {
     viommuVSMMU *vsmmu = g_new0(viommuVSMMU, 1);
 
     vsmmu->smmu = group->smmu;
-    vsmmu->controller = expander->index;
-    vsmmu->generated = isGenerated(state, expander->index);
+    vsmmu->controller = controller;
+    vsmmu->generated = generated;
     vsmmu->node = -1;
     vsmmu->ports = g_ptr_array_new_with_free_func(g_free);
     vsmmu->devices = g_ptr_array_new_with_free_func(g_free);
     g_ptr_array_add(state->plan->vsmmus, vsmmu);
     g_ptr_array_add(group->vsmmus, vsmmu);
-    if (!vsmmu->generated)
-        planReason(state, "P12", group->smmu->name, "expander bus %u is taken as the user wrote it",
-                   expander->index);
     return vsmmu;
+}
+
+static void
+adoptBus(planState *state, planGroup *group, unsigned expander)
+{
+    bool generated = isGenerated(state, expander);
+
+    planAddVSMMU(state, group, expander, generated);
+    if (!generated)
+        planReason(state, "P12", group->smmu->name, "expander bus %u is taken as the user wrote it",
+                   expander);
 }
 
 /* Below an accelerated vSMMU stand host devices only. */
@@ -305,7 +313,7 @@ planClaimBuses(planState *state)
     dropBuses(state, owners);
     for (i = 0; i <= PLAN_INDEX_MAX; i++) {
         if (owners[i])
-            adoptBus(state, owners[i], viommuDomainFindController(state->dom, (unsigned)i));
+            adoptBus(state, owners[i], (unsigned)i);
     }
     for (i = 0; i < state->devices->len; i++) {
         planDevice *item = g_ptr_array_index(state->devices, i);

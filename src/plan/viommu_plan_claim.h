@@ -10,3 +10,6 @@
  * the devices that keep their addresses. Returns false with errors added where the user's own addresses
  * contradict the host. */
 bool planClaimBuses(planState *state);
+
+/* Adds a vSMMU for the SMMU of @group on the expander bus of that index. Returns it, borrowed from the plan. */
+viommuVSMMU *planAddVSMMU(planState *state, planGroup *group, unsigned controller, bool generated);

@@ -178,17 +178,9 @@ static viommuVSMMU *
 addVSMMU(planState *state, planGroup *group)
 {
     unsigned index = planTakeIndex(state, group->request->line);
-    viommuVSMMU *vsmmu;
 
     if (!index)
         return NULL;
-    vsmmu = g_new0(viommuVSMMU, 1);
-    vsmmu->smmu = group->smmu;
-    vsmmu->controller = index;
-    vsmmu->generated = true;
-    vsmmu->node = -1;
-    vsmmu->ports = g_ptr_array_new_with_free_func(g_free);
-    vsmmu->devices = g_ptr_array_new_with_free_func(g_free);
     if (group->vsmmus->len)
         planReason(state, "P9", group->smmu->name,
                    "a further vSMMU, on expander bus %u: one with cmdqv='on' has room for %d devices",
@@ -196,9 +188,7 @@ addVSMMU(planState *state, planGroup *group)
     else if (group->devices->len)
         planReason(state, "P2", group->smmu->name, "a vSMMU of its own, on expander bus %u, for %u host "
                    "device%s", index, group->devices->len, group->devices->len == 1 ? "" : "s");
-    g_ptr_array_add(state->plan->vsmmus, vsmmu);
-    g_ptr_array_add(group->vsmmus, vsmmu);
-    return vsmmu;
+    return planAddVSMMU(state, group, index, true);
 }
 
 static viommuPlanPort *
