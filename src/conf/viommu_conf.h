@@ -109,6 +109,7 @@ typedef struct {
     char *name;  /* "ssidSize" */
     char *value;
     const char *meant; /* the attribute that it looks like, or NULL */
+    bool misplaced;    /* stands on <iommu> itself, which has no such attribute */
 } viommuStray;
 
 /* The features that <driver> speaks of. Used for what is asked, for what stands there, and for what is

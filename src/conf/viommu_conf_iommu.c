@@ -144,9 +144,12 @@ findMisspelt(viommuIOMMU *iommu, const viommuXML *xml, const xmlNode *node)
     static const char *const own[] = { "model", "nested", NULL };
     static const char *const placement[] = { "sparePorts", "smmus", NULL };
     static const char *const source[] = { "smmu", NULL };
+    size_t first = iommu->strays->len;
     const xmlNode *elem;
 
     findUnknown(iommu, iommu->line, node, own);
+    for (; first < iommu->strays->len; first++)
+        ((viommuStray *)g_ptr_array_index(iommu->strays, first))->misplaced = true;
     elem = viommuXMLChild(node, "placement");
     findUnknown(iommu, viommuXMLLine(xml, elem), elem, placement);
     elem = viommuXMLChild(node, "source");

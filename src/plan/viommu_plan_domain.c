@@ -109,6 +109,8 @@ checkStrays(planState *state, const viommuIOMMU *iommu)
         const viommuStray *stray = g_ptr_array_index(iommu->strays, i);
         g_autofree char *remedy = stray->meant
                                       ? g_strdup_printf("write %s='%s'", stray->meant, stray->value)
+                                  : stray->misplaced
+                                      ? g_strdup("write it on <driver> or <placement>, or remove it")
                                       : g_strdup(allowedValues(stray->name));
 
         planRefuse(state, "V13", stray->line, NULL, remedy, "%s='%s' means nothing there", stray->name,
