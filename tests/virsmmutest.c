@@ -207,6 +207,36 @@ testRecord(void)
     g_assert_cmpstr(again, ==, expected);
 }
 
+/* Whether there is iommufd is known where there is a /dev, and a record tells that there was one. */
+static void
+testIommufd(void)
+{
+    static const struct {
+        const char *manifest;
+        virTristate has;
+    } hosts[] = {
+        { "sys\n", VIR_TRISTATE_UNKNOWN },
+        { "sys\ndev\n", VIR_TRISTATE_NO },
+        { "sys\ndev/vfio/vfio =\n", VIR_TRISTATE_NO },
+        { "sys\ndev/iommu =\n", VIR_TRISTATE_YES },
+    };
+    size_t i;
+
+    for (i = 0; i < G_N_ELEMENTS(hosts); i++) {
+        g_autoptr(GError) error = NULL;
+        g_autoptr(virSysfs) fs = testHostParse(hosts[i].manifest);
+        g_autoptr(virSMMUTopology) topo = virSMMUTopologyRead(fs, &error);
+        g_autofree char *record = virRecordHost(fs, &error);
+        g_autofree char *whole = g_strconcat("sys\n", record, NULL);
+        g_autoptr(virSysfs) recorded = testHostParse(whole);
+        g_autoptr(virSMMUTopology) again = virSMMUTopologyRead(recorded, &error);
+
+        g_assert_no_error(error);
+        g_assert_cmpint(virSMMUTopologyHasIommufd(topo), ==, hosts[i].has);
+        g_assert_cmpint(virSMMUTopologyHasIommufd(again), ==, hosts[i].has);
+    }
+}
+
 /* The running machine, whatever it is, reads back the same from its record. */
 static void
 testThisHost(void)
@@ -677,6 +707,7 @@ main(int argc, char **argv)
     }
     g_test_add_func("/smmu/this-host", testThisHost);
     g_test_add_func("/smmu/record", testRecord);
+    g_test_add_func("/smmu/iommufd", testIommufd);
     g_test_add_func("/smmu/nothing", testNothing);
     g_test_add_func("/smmu/kind", testKind);
     g_test_add_func("/smmu/kind/by-driver", testKindByDriver);

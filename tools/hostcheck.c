@@ -78,14 +78,21 @@ checkUnits(const virSMMUTopology *topo, GPtrArray *verdicts)
 }
 
 static void
-checkIommufd(virSysfs *fs, GPtrArray *verdicts)
+checkIommufd(const virSMMUTopology *topo, GPtrArray *verdicts)
 {
     viommuVerdict *verdict = add(verdicts, "H03", "if device '/dev/iommu' exists");
 
-    if (virSysfsExists(fs, "dev/iommu"))
-        return;
-    judge(verdict, VIOMMU_VERDICT_FAIL, "there is no /dev/iommu",
-          "load the module 'iommufd' of a kernel with CONFIG_IOMMUFD");
+    switch (virSMMUTopologyHasIommufd(topo)) {
+    case VIR_TRISTATE_YES:
+        break;
+    case VIR_TRISTATE_NO:
+        judge(verdict, VIOMMU_VERDICT_FAIL, "there is no /dev/iommu",
+              "load the module 'iommufd' of a kernel with CONFIG_IOMMUFD");
+        break;
+    case VIR_TRISTATE_UNKNOWN:
+        judge(verdict, VIOMMU_VERDICT_NOTE, "not known: nothing of /dev is recorded", NULL);
+        break;
+    }
 }
 
 static bool
@@ -120,7 +127,7 @@ viommuHostCheck(virSMMUTopology *topo, virSysfs *fs, GError **error)
     g_autoptr(GPtrArray) verdicts = g_ptr_array_new_with_free_func(freeVerdict);
 
     checkUnits(topo, verdicts);
-    checkIommufd(fs, verdicts);
+    checkIommufd(topo, verdicts);
     if (!checkDevices(topo, fs, verdicts, error))
         return NULL;
     return g_steal_pointer(&verdicts);

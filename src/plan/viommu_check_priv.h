@@ -110,3 +110,4 @@ void viommuCheckBypass(viommuChecker *checker);    /* V23 */
 void viommuCheckMachine(viommuChecker *checker);   /* V18, V19 */
 void viommuCheckDevices(viommuChecker *checker);   /* V02, V16, V17, V20, V21 */
 void viommuCheckHardware(viommuChecker *checker);  /* V14, V15 */
+void viommuCheckHost(viommuChecker *checker);      /* H03 */

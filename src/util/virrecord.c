@@ -224,6 +224,8 @@ virRecordHost(virSysfs *fs, GError **error)
     g_autoptr(virRecord) record = virRecordNew(fs);
     size_t i;
 
+    /* That there is no /dev/iommu is known only where there is a /dev. */
+    virRecordDirectory(record, "dev");
     for (i = 0; i < G_N_ELEMENTS(nodes); i++)
         virRecordExistence(record, nodes[i]);
     for (i = 0; i < G_N_ELEMENTS(texts); i++) {

@@ -88,6 +88,12 @@ virSMMUTopologyDevices(const virSMMUTopology *topo)
     return topo->devices;
 }
 
+virTristate
+virSMMUTopologyHasIommufd(const virSMMUTopology *topo)
+{
+    return topo->iommufd;
+}
+
 virSMMU *
 virSMMUTopologyFindSMMU(const virSMMUTopology *topo, const char *name)
 {
@@ -342,6 +348,14 @@ readSMMUs(virSMMUTopology *topo, virSysfs *fs, char **names, GError **error)
     return true;
 }
 
+static virTristate
+readIommufd(virSysfs *fs)
+{
+    if (!virSysfsExists(fs, "dev"))
+        return VIR_TRISTATE_UNKNOWN;
+    return virSysfsExists(fs, "dev/iommu") ? VIR_TRISTATE_YES : VIR_TRISTATE_NO;
+}
+
 virSMMUTopology *
 virSMMUTopologyRead(virSysfs *fs, GError **error)
 {
@@ -364,5 +378,6 @@ virSMMUTopologyRead(virSysfs *fs, GError **error)
         !virSysfsFetchList(fs, VIR_SMMU_PCI_DEVICES, &after, error))
         return NULL;
     dropGoneDevices(topo, after);
+    topo->iommufd = readIommufd(fs);
     return g_steal_pointer(&topo);
 }

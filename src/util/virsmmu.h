@@ -105,6 +105,9 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(virSMMUTopology, virSMMUTopologyFree)
 const GPtrArray *virSMMUTopologySMMUs(const virSMMUTopology *topo);
 const GPtrArray *virSMMUTopologyDevices(const virSMMUTopology *topo);
 
+/* Whether the host has /dev/iommu; UNKNOWN if what is read of it has no /dev at all. */
+virTristate virSMMUTopologyHasIommufd(const virSMMUTopology *topo);
+
 /* NULL if the host has none of that name or address. */
 virSMMU *virSMMUTopologyFindSMMU(const virSMMUTopology *topo, const char *name);
 virSMMUDevice *virSMMUTopologyFindDevice(const virSMMUTopology *topo, const virPCIAddr *addr);

@@ -14,6 +14,7 @@ struct virSMMUTopology {
     GPtrArray *smmus;   /* of virSMMU, sorted by name */
     GPtrArray *devices; /* of virSMMUDevice, sorted by address */
     GHashTable *groups; /* number -> virSMMUGroup */
+    virTristate iommufd;
 };
 
 /* Reads from firmware into the map which SMMU surely has no CMDQV, and which device has CANWBS. */
