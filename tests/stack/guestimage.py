@@ -10,6 +10,7 @@ import os
 import shutil
 
 from aptsource import ForeignArchive, Unavailable
+from cpio import newc
 from tree import SUITE, cached
 
 KERNEL = "linux-image-cloud-arm64"
@@ -44,26 +45,12 @@ echo "{MARK} end"
 """
 
 
-def _cpio(files):
-    """A "newc" archive of {path: (mode, data)}; directories have data None."""
-    out = bytearray()
-    entries = list(files.items()) + [("TRAILER!!!", (0, b""))]
-    for number, (path, (mode, data)) in enumerate(entries, 1):
-        name = path.encode("ascii") + b"\0"
-        content = data or b""
-        fields = (number, mode, 0, 0, 1, 0, len(content), 0, 0, 0, 0, len(name), 0)
-        out += b"070701" + b"".join(b"%08x" % field for field in fields) + name
-        out += bytes(-len(out) % 4) + content
-        out += bytes(-len(out) % 4)
-    return bytes(out)
-
-
 def _initramfs(work):
     with open(os.path.join(work, "usr/bin/busybox"), "rb") as f:
         busybox = f.read()
     program = 0o100755
-    return _cpio({"bin": (0o040755, None), "bin/busybox": (program, busybox),
-                  "init": (program, INIT.encode("ascii"))})
+    return newc({"bin": (0o040755, None), "bin/busybox": (program, busybox),
+                 "init": (program, INIT.encode("ascii"))})
 
 
 def _build(directory):

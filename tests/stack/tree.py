@@ -64,11 +64,17 @@ def _halfBuilt(cache, kind):
         shutil.rmtree(work, ignore_errors=True)
 
 
-def _buildTree(directory):
-    options = [f'--aptopt={name} "{value}"' for name, value in passedOnOptions()]
-    runTool([findProgram("mmdebstrap"), "--mode=root", "--variant=minbase", "--format=directory",
-             "--include=" + ",".join(PACKAGES)] + options + [SUITE, directory, sourceLine(SUITE)],
+def debianTree(directory, packages, *options):
+    """Makes a tree of these packages of SUITE with mmdebstrap."""
+    passed = [f'--aptopt={name} "{value}"' for name, value in passedOnOptions()]
+    runTool([findProgram("mmdebstrap"), "--mode=root", "--format=directory",
+             "--include=" + ",".join(packages)] + passed
+            + list(options) + [SUITE, directory, sourceLine(SUITE)],
             f"cannot build the Debian {SUITE} tree")
+
+
+def _buildTree(directory):
+    debianTree(directory, PACKAGES, "--variant=minbase")
 
 
 def stackTree():
