@@ -22,6 +22,9 @@ typedef struct {
 static const char lost[] =
     "the guest's firmware runs out of numbers there, and the ports that get none, or "
     "another bus's, are lost with their devices";
+/* Seen with Linux 7.2: a null pointer in pbus_validate_busn(), drivers/pci/probe.c. */
+static const char twice[] =
+    "the guest's firmware gives numbers twice: a Linux guest panics when it scans the buses";
 
 static int
 compareNumbers(const void *a, const void *b)
@@ -102,12 +105,12 @@ numberAutomatic(viommuChecker *checker, GArray *given, GArray *automatic)
 }
 
 static void
-reportRoom(viommuChecker *checker, const numbered *entry, const char *until)
+reportRoom(viommuChecker *checker, const numbered *entry, const char *consequence, const char *until)
 {
     unsigned needed = entry->bus->below + 1;
 
     viommuFindingsAdd(
-        checker->findings, "V10", VIOMMU_SEVERITY_ERROR, entry->line, lost,
+        checker->findings, "V10", VIOMMU_SEVERITY_ERROR, entry->line, consequence,
         "give each expander bus a busNr that leaves 1 and one for each controller below it, "
         "counted down from 255",
         "expander bus %u needs %u bus numbers from %u on%s, up to %u, but %s", entry->bus->index,
@@ -141,7 +144,7 @@ checkRanges(viommuChecker *checker, const GArray *given)
         else if (next && next->busNr != entry->busNr && last >= next->busNr)
             until = g_strdup_printf("expander bus %u begins at %u", next->bus->index, next->busNr);
         if (until)
-            reportRoom(checker, entry, until);
+            reportRoom(checker, entry, last > BUS_MAX ? lost : twice, until);
     }
 }
 

@@ -33,7 +33,7 @@ viommuCheckHost(viommuChecker *checker)
     if (!checker->accel || !host || virSMMUTopologyHasIommufd(host) != VIR_TRISTATE_NO)
         return;
     viommuFindingsAdd(checker->findings, "H03", VIOMMU_SEVERITY_ERROR, findLine(checker),
-                      "the guest does not start: its vSMMUs stand on iommufd",
+                      "libvirt cannot start it: cannot open VFIO device /dev/vfio/devices/vfioN",
                       "use a host kernel with CONFIG_IOMMUFD, CONFIG_VFIO_DEVICE_CDEV and "
                       "CONFIG_ARM_SMMU_V3_IOMMUFD; if it has them as modules, load 'iommufd'",
                       "the host has no /dev/iommu");

@@ -49,7 +49,8 @@ checkBus(viommuChecker *checker, const viommuCheckVSMMU *vsmmu)
         viommuFindingsAdd(
             checker->findings, "V07", VIOMMU_SEVERITY_ERROR, line,
             "libvirt defines it and fails at start: Could not find a suitable controller for "
-            "smmuv3; with a host device it then hangs, and only a reset of the host frees the device",
+            "smmuv3; with managed devices and iommufd it then hangs, and only a reset of the host "
+            "frees them",
             remedy, "pciBus='%d' names a controller that does not exist", iommu->pciBus);
         return;
     }

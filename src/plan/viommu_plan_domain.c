@@ -261,7 +261,7 @@ planCheckDomain(planState *state)
                    dom->iommufd == 0 ? "disabled" : "neither enabled nor disabled");
     if (state->plan->accel && virSMMUTopologyHasIommufd(state->host) == VIR_TRISTATE_NO)
         planRefuse(state, "H03", ((viommuRequest *)g_ptr_array_index(dom->requests, 0))->line,
-                   "the guest does not start: nested translation goes through iommufd",
+                   "libvirt cannot start it: cannot open VFIO device /dev/vfio/devices/vfioN",
                    "boot the host with a kernel that has CONFIG_IOMMUFD, CONFIG_VFIO_DEVICE_CDEV and "
                    "CONFIG_ARM_SMMU_V3_IOMMUFD; if they are modules, load 'iommufd'",
                    "the host has no /dev/iommu");
