@@ -2,11 +2,13 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Prints "N passed, N failed, N skipped" over the last test runs of some build directories.
 
-Usage: sum-tests.py BUILD_DIR...
+Usage: sum-tests.py BUILD_DIR|LOG...
+
+Of a build directory the log is meson-logs/testlog.json.
 
 Subtests of TAP tests count one by one; Meson's own summary counts programs. A program that fails
 without a failing subtest (it crashed, ran out of time, or broke its plan) counts as one failure. The exit
-status is 0 only if something passed, nothing failed and every directory had a run."""
+status is 0 only if something passed, nothing failed and every log is there."""
 
 import json
 import pathlib
@@ -33,15 +35,16 @@ def count(test):
 
 def main():
     total, missing = [0, 0, 0], []
-    for build in map(pathlib.Path, sys.argv[1:]):
-        log = build / 'meson-logs' / 'testlog.json'
+    for log in map(pathlib.Path, sys.argv[1:]):
+        if log.is_dir():
+            log = log / 'meson-logs' / 'testlog.json'
         if not log.exists():
-            missing.append(str(build))
+            missing.append(str(log))
             continue
         for line in log.read_text(errors='replace').splitlines():
             total = [a + b for a, b in zip(total, count(json.loads(line)))]
-    for build in missing:
-        print(f'no tests were run in {build}', file=sys.stderr)
+    for log in missing:
+        print(f'no tests were run: there is no {log}', file=sys.stderr)
     passed, failed, skipped = total
     failed += len(missing)
     print(f'{passed} passed, {failed} failed, {skipped} skipped')

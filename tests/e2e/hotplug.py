@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Scenarios: devices that come to a running guest, as libvirt does it today."""
+
+import time
+
+import topology
+from guest import NAME, domain, hostdev
+from world import endPlaced, exchange, givenBack, guestBuses, startPlaced
+
+SPARE = "<iommu model='smmuv3' nested='yes'><placement sparePorts='1'/></iommu>"
+LOAD_MIB = 16
+# How long a device has to come or go, and the load to get on.
+PLUG_SECONDS, LOAD_SECONDS = 30, 60
+
+
+def load(guest):
+    """(rounds, failures) of the load so far."""
+    rounds, failures = guest.output("cat /tmp/load").split()
+    return int(rounds), int(failures)
+
+
+def stillLoaded(tap, guest, name, when):
+    """The load makes progress, and has had no failure."""
+    before, _ = load(guest)
+    after, failures, end = before, 0, time.monotonic() + LOAD_SECONDS
+    while after < before + 2 and time.monotonic() < end:
+        time.sleep(1)
+        after, failures = load(guest)
+    tap.ok(after > before and failures == 0, f"{name}: the first drive works {when}",
+           f"{before} rounds, then {after}; {failures} failures",
+           *guest.ask("dmesg | grep -i nvme | tail -5 | while read -r line; do say \"$line\"; done")[1])
+
+
+def begin(tap, world, name):
+    """A guest with drive B0 under load, and a spare port below its vSMMU: (guest, index of the port)."""
+    xml = domain([hostdev(world.address("B0")), SPARE])
+    plan, guest, _ = startPlaced(tap, world, name, xml, 1)
+    (spare,) = plan["vsmmus"][0]["sparePorts"]
+    exchange(tap, world, guest, name, "B0")
+    guest.must(f"load B0 {LOAD_MIB}")
+    stillLoaded(tap, guest, name, "alone")
+    return guest, spare
+
+
+def stopLoad(tap, guest, name):
+    guest.must("touch /tmp/stop; sleep 1")
+    rounds, failures = load(guest)
+    tap.ok(rounds > 0 and failures == 0, f"{name}: none of its I/O failed", rounds, failures)
+    tap.note(f"{name}: {rounds} rounds of writing, reading and comparing")
+
+
+def smmuOf(guest, serial):
+    return [device.smmu for device in guest.report()[1].values() if device.serial == serial]
+
+
+def liveFindings(world):
+    """[(class, severity)] of viommu check for the running domain, without notes."""
+    _, findings = world.check(world.host.virsh("dumpxml", NAME).stdout)
+    return [(finding["id"], finding["severity"]) for finding in findings
+            if finding["severity"] != "note"]
+
+
+def right(tap, world, name):
+    """A device of the same SMMU comes to a spare port and goes again, while its neighbour works."""
+    guest, spare = begin(tap, world, name)
+    tap.ok(liveFindings(world) == [], f"{name}: viommu check finds nothing in the running domain")
+    done = world.attach("B1", spare)
+    tap.ok(done.returncode == 0, f"{name}: virsh attach-device", done.stderr)
+    tap.ok(guest.ask(f"await {PLUG_SECONDS} B1")[0] == 0, f"{name}: the guest gets the drive")
+    tap.ok(smmuOf(guest, "B1") == smmuOf(guest, "B0") != [], f"{name}: it is behind the same vSMMU",
+           smmuOf(guest, "B1"))
+    exchange(tap, world, guest, name, "B1")
+    stillLoaded(tap, guest, name, "beside the new one")
+    tap.ok(liveFindings(world) == [], f"{name}: viommu check finds nothing then either",
+           liveFindings(world))
+    done = world.detach("B1")
+    tap.ok(done.returncode == 0, f"{name}: virsh detach-device", done.stderr)
+    tap.ok(guest.ask(f"await {PLUG_SECONDS} B1 gone")[0] == 0, f"{name}: the drive leaves the guest")
+    stillLoaded(tap, guest, name, "without it")
+    stopLoad(tap, guest, name)
+    endPlaced(tap, world, name, guest, ["B0", "B1"])
+
+
+def wrong(tap, world, name):
+    """A device of another SMMU: libvirt and QEMU take it, and it does not work in the guest."""
+    guest, spare = begin(tap, world, name)
+    done = world.attach("C0", spare)
+    tap.ok(done.returncode == 0, f"{name}: virsh says that it is attached", done.stderr)
+    tap.ok(("V01", "error") in liveFindings(world), f"{name}: viommu check says V01 of the running "
+           "domain", liveFindings(world))
+    guest.ask(f"await {PLUG_SECONDS // 2} C0")
+    expanded = world.host.virsh("dumpxml", NAME).stdout
+    plugged = guest.report()[1].get("0000:%02x:00.0" % guestBuses(expanded)[spare])
+    tap.ok(plugged and plugged.smmu and plugged.smmu == "".join(smmuOf(guest, "B0")),
+           f"{name}: the guest has it below the vSMMU of the first", plugged)
+    got = guest.hash(f"sum C0 0 {topology.FILLED_MIB}")
+    tap.ok(got != topology.known("C0"), f"{name}: the guest cannot read the drive", got)
+    status, said = guest.ask("dmesg | grep -m 1 'CMDQ error.*Illegal command' >/tmp/line && "
+                             "say $(cat /tmp/line)")
+    tap.ok(status == 0, f"{name}: the guest's SMMU says 'Illegal command'", said)
+    stillLoaded(tap, guest, name, "beside the broken one")
+    stopLoad(tap, guest, name)
+    # Left to itself the guest waits for the broken drive for half a minute before it goes.
+    world.host.virsh("destroy", NAME)
+    givenBack(tap, world, name, ["B0", "C0"])
+    world.tidy()
+
+
+SCENARIOS = {"hotplug-right": right, "hotplug-wrong": wrong}
