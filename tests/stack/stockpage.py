@@ -33,11 +33,9 @@ def _tcg(row):
 
 
 def _table(rows):
-    lines = [".. list-table::", "   :header-rows: 1", "   :widths: 6 26 16 14 12 14 12", ""]
-    cells = [("Class", "What is wrong", "libvirt", "QEMU", "QEMU, TCG form", "emulated host",
-              "viommu check")]
+    lines = [".. list-table::", "   :header-rows: 1", "   :widths: 6 28 20 18 14 14", ""]
+    cells = [("Class", "What is wrong", "libvirt", "QEMU", "QEMU, TCG form", "viommu check")]
     cells += [(row.case.name[:3], row.case.title, _libvirt(row), _verdict(row.started), _tcg(row),
-               row.case.emulated or "not tried",
                ", ".join(dict.fromkeys(severity for severity, _ in row.findings))) for row in rows]
     for row in cells:
         lines += [f"   {' ' if place else '*'} - {cell}" for place, cell in enumerate(row)]
@@ -58,8 +56,6 @@ def _details(row):
     tcg = f"{NOT_TRIED}: {row.case.untried}" if row.started and row.case.untried else _said(row.tcg)
     fields = [("libvirt, define", _said(row.define)), ("libvirt, command line", _said(row.native)),
               ("QEMU", _said(row.started)), ("QEMU, TCG form", tcg)]
-    if row.case.emulated:
-        fields.append(("emulated host", f"{row.case.emulated}: ``{row.case.emulatedWords}``"))
     fields += [("viommu check", f"{severity}: ``{text}``") for severity, text in row.findings]
     return [heading, "-" * len(heading), ""] + [f":{name}: {text}" for name, text in fields] + [""]
 
