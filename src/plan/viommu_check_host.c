@@ -4,35 +4,37 @@
  */
 #include "viommu_check_priv.h"
 
-/* The line to complain at: the first SMMU of the domain, else its first host device. */
+/* The line of the first accel vSMMU; of a request that was not expanded yet, of the first device that
+ * is to be below one. 0: nothing needs iommufd. */
 static unsigned
-findLine(const viommuChecker *checker)
+findNeed(const viommuChecker *checker)
 {
     size_t i;
 
-    for (i = 0; i < checker->dom->iommus->len; i++) {
-        const viommuIOMMU *iommu = g_ptr_array_index(checker->dom->iommus, i);
+    for (i = 0; i < checker->vsmmus->len; i++) {
+        const viommuCheckVSMMU *vsmmu = g_ptr_array_index(checker->vsmmus, i);
 
-        if (g_strcmp0(iommu->model, "smmuv3") == 0)
-            return iommu->line;
+        if (vsmmu->accel)
+            return vsmmu->iommu->line;
     }
-    for (i = 0; i < checker->seats->len; i++) {
+    for (i = 0; checker->open && i < checker->seats->len; i++) {
         const viommuCheckSeat *seat = g_ptr_array_index(checker->seats, i);
 
         if (seat->kind == VIOMMU_DEVICE_ASSIGNED)
             return seat->line;
     }
-    return 1;
+    return 0;
 }
 
 void
 viommuCheckHost(viommuChecker *checker)
 {
     const virSMMUTopology *host = checker->context->host;
+    unsigned line = checker->accel ? findNeed(checker) : 0;
 
-    if (!checker->accel || !host || virSMMUTopologyHasIommufd(host) != VIR_TRISTATE_NO)
+    if (line == 0 || !host || virSMMUTopologyHasIommufd(host) != VIR_TRISTATE_NO)
         return;
-    viommuFindingsAdd(checker->findings, "H03", VIOMMU_SEVERITY_ERROR, findLine(checker),
+    viommuFindingsAdd(checker->findings, "H03", VIOMMU_SEVERITY_ERROR, line,
                       "libvirt cannot start it: cannot open VFIO device /dev/vfio/devices/vfioN",
                       "use a host kernel with CONFIG_IOMMUFD, CONFIG_VFIO_DEVICE_CDEV and "
                       "CONFIG_ARM_SMMU_V3_IOMMUFD; if it has them as modules, load 'iommufd'",

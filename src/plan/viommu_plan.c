@@ -138,7 +138,7 @@ runSteps(planState *state)
                           "guest gets no vSMMU");
         return planSizeWindow(state);
     }
-    if (!planPlaceDevices(state) || !planGuardSparePorts(state))
+    if (!planCheckHost(state) || !planPlaceDevices(state) || !planGuardSparePorts(state))
         return false;
     g_ptr_array_sort(state->plan->vsmmus, compareVSMMUs);
     if (!planNumberBuses(state) || !planChooseFeatures(state))

@@ -259,11 +259,20 @@ planCheckDomain(planState *state)
                    "arm-smmuv3,accel=on", "write <iommufd enabled='yes'/>, or remove the element",
                    "iommufd is %s, but nested translation needs it",
                    dom->iommufd == 0 ? "disabled" : "neither enabled nor disabled");
-    if (state->plan->accel && virSMMUTopologyHasIommufd(state->host) == VIR_TRISTATE_NO)
-        planRefuse(state, "H03", ((viommuRequest *)g_ptr_array_index(dom->requests, 0))->line,
-                   "libvirt cannot start it: cannot open VFIO device /dev/vfio/devices/vfioN",
-                   "boot the host with a kernel that has CONFIG_IOMMUFD, CONFIG_VFIO_DEVICE_CDEV and "
-                   "CONFIG_ARM_SMMU_V3_IOMMUFD; if they are modules, load 'iommufd'",
-                   "the host has no /dev/iommu");
     return !viommuFindingsHaveError(state->findings);
+}
+
+bool
+planCheckHost(planState *state)
+{
+    const viommuRequest *request = g_ptr_array_index(state->dom->requests, 0);
+
+    if (!state->plan->accel || virSMMUTopologyHasIommufd(state->host) != VIR_TRISTATE_NO)
+        return true;
+    planRefuse(state, "H03", request->line,
+               "libvirt cannot start it: cannot open VFIO device /dev/vfio/devices/vfioN",
+               "boot the host with a kernel that has CONFIG_IOMMUFD, CONFIG_VFIO_DEVICE_CDEV and "
+               "CONFIG_ARM_SMMU_V3_IOMMUFD; if they are modules, load 'iommufd'",
+               "the host has no /dev/iommu");
+    return false;
 }

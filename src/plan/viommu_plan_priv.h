@@ -61,6 +61,7 @@ void planRefuse(planState *state, const char *id, unsigned line, const char *con
 /* Each returns false if it added an error that makes going on pointless. */
 bool planCheckDomain(planState *state);    /* P15, P8 and what <iommu> says */
 bool planCollectDevices(planState *state); /* devices, their SMMUs, the groups */
+bool planCheckHost(planState *state);      /* what any vSMMU needs of the host */
 bool planPlaceDevices(planState *state);   /* vSMMUs, buses, ports, spare ports */
 bool planGuardSparePorts(planState *state); /* P6 */
 bool planNumberBuses(planState *state);    /* slots on pcie.0, busNr */
