@@ -4,8 +4,8 @@
  */
 #include "viommu_check_priv.h"
 
-/* The line of the first accel vSMMU; of a request that was not expanded yet, of the first device that
- * is to be below one. 0: nothing needs iommufd. */
+/* The line of the first accel vSMMU; where there is none (a request that was not expanded, or has lost
+ * its vSMMUs), of the first device that is to be below one. 0: nothing needs iommufd. */
 static unsigned
 findNeed(const viommuChecker *checker)
 {
@@ -17,7 +17,7 @@ findNeed(const viommuChecker *checker)
         if (vsmmu->accel)
             return vsmmu->iommu->line;
     }
-    for (i = 0; checker->open && i < checker->seats->len; i++) {
+    for (i = 0; i < checker->seats->len; i++) {
         const viommuCheckSeat *seat = g_ptr_array_index(checker->seats, i);
 
         if (seat->kind == VIOMMU_DEVICE_ASSIGNED)
