@@ -29,16 +29,15 @@ IOMMUFD = "\n  <iommufd enabled='yes'/>"
 EXPLICIT = "accel='on' ats='off' ril='on' ssidsize='0' oas='44' cmdqv='off'"
 
 
-def bus(index, busNr, target="", slot=None):
-    slot = index if slot is None else slot
+def bus(index, busNr, target=""):
     return (f"<controller type='pci' index='{index}' model='pcie-expander-bus'><model name='pxb-pcie'/>"
             f"<target busNr='{busNr}'>{target}</target>"
-            f"<address type='pci' domain='0' bus='0' slot='{slot}' function='0'/></controller>")
+            f"<address type='pci' domain='0' bus='0' slot='{index}' function='0'/></controller>")
 
 
-def port(index, parent, slot=0, chassis=None, alias=""):
+def port(index, parent, slot=0, chassis=None):
     return (f"<controller type='pci' index='{index}' model='pcie-root-port'>"
-            f"<target chassis='{chassis or index}' port='0'/>{alias}"
+            f"<target chassis='{chassis or index}' port='0'/>"
             f"<address type='pci' domain='0' bus='{parent}' slot='{slot}' function='0'/></controller>")
 
 
@@ -47,12 +46,8 @@ def smmu(parent, features="accel='on'"):
     return f"<iommu model='smmuv3'><driver {bus_}{features}/></iommu>"
 
 
-def onBus(index, slot=0, function=0, more=""):
-    return f"<address type='pci' domain='0' bus='{index}' slot='{slot}' function='{function}'{more}/>"
-
-
-def device(world, serial, index, **kwargs):
-    return hostdev(world.address(serial), onBus(index, **kwargs))
+def onBus(index, slot=0):
+    return f"<address type='pci' domain='0' bus='{index}' slot='{slot}' function='0'/>"
 
 
 def rng(address=""):
@@ -65,8 +60,8 @@ def of(*parts, head=IOMMUFD, **kwargs):
                                 head=head, **kwargs)
 
 
-def drive(serial, index, **kwargs):
-    return lambda world: device(world, serial, index, **kwargs)
+def drive(serial, index, slot=0):
+    return lambda world: hostdev(world.address(serial), onBus(index, slot))
 
 
 def qemuDomain(xml):

@@ -19,7 +19,7 @@ REQUEST = "<iommu model='smmuv3' nested='yes'/>"
 DOMAIN = """<domain type='kvm'>
   <name>{name}</name>
   <uuid>6a2c5a0e-6f0e-4c5b-8d8e-3f7d1f4b9a01</uuid>
-  <memory unit='MiB'>{memory}</memory>
+  <memory unit='MiB'>640</memory>
   <vcpu>{vcpus}</vcpu>{head}
   <os>
     <type arch='aarch64' machine='virt'>hvm</type>
@@ -56,18 +56,17 @@ def sourceAddress(address):
         re.split("[:.]", address))
 
 
-def hostdev(address, inside="", managed="yes"):
+def hostdev(address, inside=""):
     """@inside: more of its elements, as the guest's <address>."""
-    return (f"<hostdev mode='subsystem' type='pci' managed='{managed}'>"
+    return ("<hostdev mode='subsystem' type='pci' managed='yes'>"
             f"<source>{sourceAddress(address)}</source>{inside}</hostdev>")
 
 
-def domain(devices, head="", features="<acpi/><gic version='3'/>", cpu="", tail="", memory=640,
-           vcpus=1):
+def domain(devices, head="", features="<acpi/><gic version='3'/>", cpu="", tail="", vcpus=1):
     """A domain with these @devices, a list of elements."""
-    return DOMAIN.format(name=NAME, memory=memory, vcpus=vcpus, head=head, firmware=FIRMWARE,
-                         variables=VARIABLES, nvram=NVRAM, features=features, cpu=cpu,
-                         console=CONSOLE, log=LOG, devices="\n    ".join(devices), tail=tail)
+    return DOMAIN.format(name=NAME, vcpus=vcpus, head=head, firmware=FIRMWARE, variables=VARIABLES,
+                         nvram=NVRAM, features=features, cpu=cpu, console=CONSOLE, log=LOG,
+                         devices="\n    ".join(devices), tail=tail)
 
 
 class GuestError(Exception):
@@ -129,6 +128,20 @@ class Guest:
         """The hash that "sum" or "fill" says, or its error."""
         _, lines = self.ask(command)
         return lines[-1].split()[1] if lines and lines[-1].startswith("hash ") else str(lines)
+
+    def load(self):
+        """(rounds, failures) of "load" so far."""
+        rounds, failures = self.output("cat /tmp/load").split()
+        return int(rounds), int(failures)
+
+    def awaitLoad(self, rounds=2, seconds=60):
+        """(rounds that it got on by, failures in all), once these are @rounds or time is up."""
+        before, _ = self.load()
+        after, failures, end = before, 0, time.monotonic() + seconds
+        while after < before + rounds and time.monotonic() < end:
+            time.sleep(1)
+            after, failures = self.load()
+        return after - before, failures
 
     def report(self):
         return readReport("\n".join(f"{MARK} {line}" for line in self.must("report")))

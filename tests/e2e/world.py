@@ -115,14 +115,14 @@ class World:
     def plan(self, xml):
         done = self.host.viommu("--format", "json", "plan", "-", stdin=xml)
         if done.returncode:
-            raise HostError(f"viommu plan: status {done.returncode}: {done.stderr}")
+            raise ScenarioError(f"viommu plan: status {done.returncode}: {done.stderr}")
         return json.loads(done.stdout)
 
     def check(self, xml):
         """(exit status, findings) of viommu check."""
         done = self.host.viommu("--format", "json", "check", "-", stdin=xml)
         if done.returncode not in (0, 1):
-            raise HostError(f"viommu check: status {done.returncode}: {done.stderr}")
+            raise ScenarioError(f"viommu check: status {done.returncode}: {done.stderr}")
         return done.returncode, json.loads(done.stdout)["findings"]
 
     def define(self, xml):
