@@ -105,7 +105,8 @@ numberAutomatic(viommuChecker *checker, GArray *given, GArray *automatic)
 }
 
 static void
-reportRoom(viommuChecker *checker, const numbered *entry, const char *consequence, const char *until)
+reportRoom(viommuChecker *checker, const numbered *entry, const char *consequence,
+           const char *until)
 {
     unsigned needed = entry->bus->below + 1;
 
