@@ -8,10 +8,12 @@ import pathlib
 import re
 import sys
 
-LAYERS = ['util', 'conf', 'plan', 'qemu', 'rpc', 'libvirt', 'daemon']
+LAYERS = ['util', 'conf', 'plan', 'qemu', 'rpc', 'core', 'libvirt', 'daemon']
 MAY = {layer: set(LAYERS[:i + 1]) for i, layer in enumerate(LAYERS)}
 MAY['rpc'] = {'rpc', 'util'}
+MAY['core'] = {'core', 'plan', 'conf', 'util'}
 MAY['libvirt'] = {'libvirt', 'plan', 'conf', 'util'}
+MAY['daemon'] = {'daemon', 'core', 'rpc', 'plan', 'conf', 'util'}
 
 
 def main():

@@ -262,7 +262,7 @@ render(goldenResult *result, GError **error)
     g_autoptr(GPtrArray) args = NULL;
     size_t len = 0;
 
-    if (!viommuPlacementFitsLibvirt(input, error))
+    if (!viommuInputFitsLibvirt(input, error))
         return;
     args = qemuViommuArgs(input->dom, placement->plan, QEMU_VIOMMU_OPEN_BY_CALLER);
     result->args = qemuViommuFormatLines(args);
@@ -295,7 +295,7 @@ goldenRun(const goldenCase *item, const char *file, const char *manifest)
         return g_steal_pointer(&result);
     }
     if (!error && viommuInputLoad(result->input, &error))
-        result->placement = viommuPlacementNew(result->input, &error);
+        result->placement = viommuInputPlace(result->input, &error);
     if (result->placement && !result->placement->refused)
         render(result, &error);
     if (result->placement && (result->placement->refused || error))

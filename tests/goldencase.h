@@ -5,7 +5,7 @@
  */
 #pragma once
 
-#include "place.h"
+#include "load.h"
 
 #include <glib.h>
 #include <stdbool.h>

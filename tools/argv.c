@@ -2,7 +2,7 @@
 /*
  * viommu argv: the placement as arguments of QEMU.
  */
-#include "place.h"
+#include "load.h"
 #include "qemu_viommu.h"
 #include "report.h"
 #include "viommu.h"
@@ -20,7 +20,7 @@ cmdArgv(const viommuOptions *opts, char **args, GString *out, GError **error)
 
     if (!input || !viommuInputLoad(input, error))
         return VIOMMU_EXIT_UNREACHABLE;
-    placement = viommuPlacementNew(input, error);
+    placement = viommuInputPlace(input, error);
     if (!placement)
         return VIOMMU_EXIT_UNREACHABLE;
     viommuReportFindings(placement->findings, opts->quiet);

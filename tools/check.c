@@ -58,7 +58,7 @@ checkDomain(const viommuOptions *opts, const char *file, GString *out, GError **
         if (!users)
             return VIOMMU_EXIT_UNREACHABLE;
     }
-    context.host = input->topo;
+    context.host = input->host->topo;
     context.users = users;
     viommuCheckDomain(input->dom, &context, findings);
     viommuFindingsSort(findings);

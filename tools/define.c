@@ -2,7 +2,7 @@
 /*
  * viommu define: expands a domain, checks it, gives it to libvirt and says what was added.
  */
-#include "place.h"
+#include "load.h"
 #include "viommu_check.h"
 #include "report.h"
 #include "viommu.h"
@@ -135,7 +135,7 @@ static viommuExit
 defineHandWritten(viommuInput *input, GString *out, GError **error)
 {
     g_autoptr(GPtrArray) findings = viommuFindingsNew();
-    viommuCheckContext context = { .host = input->topo };
+    viommuCheckContext context = { .host = input->host->topo };
 
     viommuCheckDomain(input->dom, &context, findings);
     viommuReportFindings(findings, input->opts->quiet);
@@ -161,11 +161,11 @@ cmdDefine(const viommuOptions *opts, char **args, GString *out, GError **error)
         return VIOMMU_EXIT_UNREACHABLE;
     if (!viommuDomainIsRequest(input->dom))
         return defineHandWritten(input, out, error);
-    placement = viommuPlacementNew(input, error);
+    placement = viommuInputPlace(input, error);
     if (!placement)
         return VIOMMU_EXIT_UNREACHABLE;
     viommuReportFindings(placement->findings, opts->quiet);
-    if (placement->refused || !viommuPlacementFitsLibvirt(input, error))
+    if (placement->refused || !viommuInputFitsLibvirt(input, error))
         return VIOMMU_EXIT_REFUSED;
     return defineText(input, placement->native, placement->plan, out, error);
 }

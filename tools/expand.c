@@ -2,7 +2,7 @@
 /*
  * viommu expand: the domain with its placement written out.
  */
-#include "place.h"
+#include "load.h"
 #include "report.h"
 #include "viommu.h"
 
@@ -22,14 +22,14 @@ cmdExpand(const viommuOptions *opts, char **args, GString *out, GError **error)
     }
     if (!viommuInputLoad(input, error))
         return VIOMMU_EXIT_UNREACHABLE;
-    placement = viommuPlacementNew(input, error);
+    placement = viommuInputPlace(input, error);
     if (!placement)
         return VIOMMU_EXIT_UNREACHABLE;
     viommuReportFindings(placement->findings, opts->quiet);
     if (placement->refused)
         return VIOMMU_EXIT_REFUSED;
     if (opts->dialect == VIOMMU_DIALECT_NATIVE) {
-        if (!viommuPlacementFitsLibvirt(input, error))
+        if (!viommuInputFitsLibvirt(input, error))
             return VIOMMU_EXIT_REFUSED;
         g_string_append_len(out, placement->native, (gssize)placement->nativeLen);
         return VIOMMU_EXIT_DONE;

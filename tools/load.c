@@ -4,7 +4,6 @@
  */
 #include "load.h"
 
-#include "viommu_finding.h"
 #include "viommuerror.h"
 
 #include <errno.h>
@@ -96,12 +95,6 @@ viommuLoadHost(const viommuOptions *opts, GError **error)
     return fs;
 }
 
-static void
-freeNetwork(void *data)
-{
-    viommuNetworkFree(data);
-}
-
 viommuInput *
 viommuInputNew(const viommuOptions *opts, const char *file, GError **error)
 {
@@ -109,7 +102,7 @@ viommuInputNew(const viommuOptions *opts, const char *file, GError **error)
 
     input->opts = opts;
     input->file = file;
-    input->networks = g_ptr_array_new_with_free_func(freeNetwork);
+    input->host = viommuHostNew();
     input->text = viommuLoadFile(file, VIOMMU_XML_MAX + 1, &input->len, error);
     if (!input->text)
         return NULL;
@@ -127,26 +120,10 @@ viommuInputFree(viommuInput *input)
     if (!input)
         return;
     viommuDomainFree(input->dom);
-    virSMMUTopologyFree(input->topo);
-    virSysfsFree(input->fs);
     viommuLibvirtFree(input->conn);
-    g_ptr_array_unref(input->networks);
+    viommuHostFree(input->host);
     g_free(input->text);
     g_free(input);
-}
-
-static viommuNetwork *
-findNetwork(const viommuInput *input, const char *name)
-{
-    size_t i;
-
-    for (i = 0; i < input->networks->len; i++) {
-        viommuNetwork *net = g_ptr_array_index(input->networks, i);
-
-        if (g_strcmp0(net->name, name) == 0)
-            return net;
-    }
-    return NULL;
 }
 
 static bool
@@ -163,13 +140,13 @@ loadNetworkFile(viommuInput *input, const char *file, GError **error)
         viommuLoadPrefix(error, file);
         return false;
     }
-    if (findNetwork(input, net->name)) {
+    if (viommuHostFindNetwork(input->host, net->name)) {
         g_set_error(error, VIOMMU_ERROR, VIOMMU_ERROR_REFUSED,
                     "%s: the network '%s' is given twice with --network", fileName(file),
                     net->name);
         return false;
     }
-    g_ptr_array_add(input->networks, g_steal_pointer(&net));
+    viommuHostAddNetwork(input->host, g_steal_pointer(&net));
     return true;
 }
 
@@ -192,10 +169,47 @@ isSameHost(viommuLibvirt *conn, GError **error)
     return false;
 }
 
+/* Asks libvirt for the networks of the domain that nobody has given. */
+static bool
+fetchNetworks(viommuInput *input, GError **error)
+{
+    g_autoptr(GPtrArray) names = viommuHostMissingNetworks(input->host, input->dom);
+    size_t i;
+
+    for (i = 0; input->conn && i < names->len; i++) {
+        const char *name = g_ptr_array_index(names, i);
+        g_autofree char *text = viommuLibvirtNetworkXML(input->conn, name, error);
+        viommuNetwork *net = text ? viommuNetworkParse(text, strlen(text), error) : NULL;
+
+        if (!net) {
+            if (text)
+                g_prefix_error(error, "network '%s' of libvirt: ", name);
+            viommuLoadPrefix(error, input->file);
+            return false;
+        }
+        viommuHostAddNetwork(input->host, net);
+    }
+    return true;
+}
+
+static bool
+bind(viommuInput *input, GError **error)
+{
+    g_autoptr(GError) local = NULL;
+
+    if (viommuHostBind(input->host, input->dom, input->notes, &local))
+        return true;
+    if (g_error_matches(local, VIOMMU_ERROR, VIOMMU_ERROR_REFUSED))
+        viommuLoadPrefix(&local, input->file);
+    g_propagate_error(error, g_steal_pointer(&local));
+    return false;
+}
+
 bool
 viommuInputLoad(viommuInput *input, GError **error)
 {
     const viommuOptions *opts = input->opts;
+    virSysfs *fs;
     size_t i;
 
     for (i = 0; opts->networks && opts->networks[i]; i++) {
@@ -209,156 +223,40 @@ viommuInputLoad(viommuInput *input, GError **error)
     }
     if (input->conn && !opts->host && !isSameHost(input->conn, error))
         return false;
-    input->fs = viommuLoadHost(opts, error);
-    if (!input->fs)
+    fs = viommuLoadHost(opts, error);
+    return fs && viommuHostRead(input->host, fs, error) && fetchNetworks(input, error) &&
+           bind(input, error);
+}
+
+/* The versions that count: those of the options, else those of the peer. */
+static bool
+getVersions(const viommuInput *input, viommuLibvirtVersions *ret_versions, GError **error)
+{
+    *ret_versions = (viommuLibvirtVersions){ 0 };
+    if (input->conn && !viommuLibvirtGetVersions(input->conn, ret_versions, error))
         return false;
-    input->topo = virSMMUTopologyRead(input->fs, error);
-    return input->topo && viommuInputBind(input, input->dom, error);
-}
-
-/* What to do where nobody knows the network of @dev. */
-static void
-unknownNetwork(viommuInput *input, const viommuDevice *dev, GError **error)
-{
-    static const char remedy[] =
-        "give its XML with --network, or the libvirt that has it with --connect";
-
-    if (input->notes)
-        viommuFindingsAdd(input->notes, "V05", VIOMMU_SEVERITY_NOTE, dev->line, NULL, remedy,
-                          "the network '%s' may hand out host devices", dev->network);
-    else
-        viommuErrorAt(error, VIOMMU_ERROR_REFUSED, dev->line,
-                      "the network '%s' may hand out host devices: %s", dev->network, remedy);
-}
-
-/* The network of @dev from --network, else from libvirt; NULL without @error: nobody knows it. */
-static viommuNetwork *
-getNetwork(viommuInput *input, const viommuDevice *dev, GError **error)
-{
-    viommuNetwork *net = findNetwork(input, dev->network);
-    g_autofree char *text = NULL;
-
-    if (net)
-        return net;
-    if (!input->conn) {
-        unknownNetwork(input, dev, error);
-        return NULL;
-    }
-    text = viommuLibvirtNetworkXML(input->conn, dev->network, error);
-    if (!text)
-        return NULL;
-    net = viommuNetworkParse(text, strlen(text), error);
-    if (!net) {
-        g_prefix_error(error, "network '%s' of libvirt: ", dev->network);
-        return NULL;
-    }
-    g_ptr_array_add(input->networks, net);
-    return net;
-}
-
-/* The device that stands for all that the network @net hands out: they are behind one SMMU. NULL
- * without
- * @error: it hands out none. */
-static const virSMMUDevice *
-resolveNetwork(viommuInput *input, const viommuDevice *dev, const viommuNetwork *net,
-               GError **error)
-{
-    const virSMMUDevice *first = NULL;
-    size_t i;
-
-    if (net->netdev) {
-        first = virSMMUTopologyFindNetdev(input->topo, input->fs, net->netdev);
-        if (!first)
-            viommuErrorAt(
-                error, VIOMMU_ERROR_REFUSED, dev->line,
-                "the network '%s' hands out VFs of '%s', and the host has no network interface of that name on PCI",
-                net->name, net->netdev);
-        return first;
-    }
-    for (i = 0; i < net->devices->len; i++) {
-        const virPCIAddr *addr = &g_array_index(net->devices, virPCIAddr, i);
-        const virSMMUDevice *host = virSMMUTopologyFindDevice(input->topo, addr);
-        char name[VIR_PCI_ADDR_BUFLEN];
-
-        if (!host) {
-            viommuErrorAt(error, VIOMMU_ERROR_REFUSED, dev->line,
-                          "the network '%s' hands out '%s', which the host does not have",
-                          net->name, virPCIAddrFormat(addr, name));
-            return NULL;
-        }
-        if (first && first->smmu != host->smmu) {
-            viommuErrorAt(
-                error, VIOMMU_ERROR_REFUSED, dev->line,
-                "the network '%s' hands out '%s' and '%s', which are behind different SMMUs: split it into one network per SMMU",
-                net->name, first->name, host->name);
-            return NULL;
-        }
-        first = first ? first : host;
-    }
-    return first;
-}
-
-/* True if a network of @dom decides something: a domain that neither asks for vSMMUs nor has any is
- * judged, and passed through, without. */
-static bool
-needsNetworks(const viommuDomain *dom)
-{
-    size_t i;
-
-    for (i = 0; i < dom->iommus->len; i++) {
-        const viommuIOMMU *iommu = g_ptr_array_index(dom->iommus, i);
-
-        if (g_strcmp0(iommu->model, "smmuv3") == 0)
-            return true;
-    }
-    return viommuDomainIsRequest(dom);
-}
-
-static bool
-bindNetworks(viommuInput *input, viommuDomain *dom, GError **error)
-{
-    size_t i;
-
-    if (!needsNetworks(dom))
-        return true;
-    for (i = 0; i < dom->devices->len; i++) {
-        const viommuDevice *dev = g_ptr_array_index(dom->devices, i);
-        g_autoptr(GError) local = NULL;
-        const virSMMUDevice *host;
-        viommuNetwork *net;
-
-        if (!dev->network || dev->haveSource)
-            continue;
-        net = getNetwork(input, dev, &local);
-        host = net ? resolveNetwork(input, dev, net, &local) : NULL;
-        if (local) {
-            g_propagate_prefixed_error(error, g_steal_pointer(&local),
-                                       "%s: ", fileName(input->file));
-            return false;
-        }
-        if (host)
-            viommuDomainBindNetwork(dom, dev->network, &host->addr);
-    }
+    if (input->opts->libvirtVersion)
+        ret_versions->libvirt = input->opts->libvirtVersion;
+    if (input->opts->qemuVersion)
+        ret_versions->qemu = input->opts->qemuVersion;
     return true;
+}
+
+viommuPlacement *
+viommuInputPlace(viommuInput *input, GError **error)
+{
+    viommuLibvirtVersions versions;
+
+    if (!getVersions(input, &versions, error))
+        return NULL;
+    return viommuPlacementNew(input->dom, input->host, versions.qemu, error);
 }
 
 bool
-viommuInputBind(viommuInput *input, viommuDomain *dom, GError **error)
+viommuInputFitsLibvirt(const viommuInput *input, GError **error)
 {
-    size_t i;
+    viommuLibvirtVersions versions;
 
-    if (!bindNetworks(input, dom, error))
-        return false;
-    for (i = 0; i < dom->devices->len; i++) {
-        const viommuDevice *dev = g_ptr_array_index(dom->devices, i);
-        virSMMUDevice *host;
-
-        if (dev->kind != VIOMMU_DEVICE_ASSIGNED || !dev->haveSource)
-            continue;
-        host = virSMMUTopologyFindDevice(input->topo, &dev->source);
-        if (host && !host->haveDetails &&
-            !virSMMUTopologyLoadDetails(input->topo, input->fs, host, error))
-            return false;
-    }
-    return true;
+    return getVersions(input, &versions, error) &&
+           viommuPlacementFitsLibvirt(versions.libvirt, error);
 }

@@ -6,10 +6,8 @@
 #pragma once
 
 #include "viommu.h"
-#include "viommu_conf.h"
 #include "viommu_libvirt.h"
-#include "virsmmu.h"
-#include "virsysfs.h"
+#include "viommu_place.h"
 
 #include <glib.h>
 
@@ -31,10 +29,8 @@ typedef struct {
     size_t len;
     viommuDomain *dom;
     viommuLibvirt *conn; /* NULL: not asked for */
-    virSysfs *fs;        /* this and topo: NULL before viommuInputLoad */
-    virSMMUTopology *topo;
+    viommuHost *host;    /* with the networks of --network, and those that libvirt gave */
     GPtrArray *notes;    /* takes what is not known, as notes; NULL: it is an error. Borrowed */
-    GPtrArray *networks; /* of viommuNetwork: those of --network, and those that libvirt gave */
 } viommuInput;
 
 /* Reads the domain and opens nothing else. Free with viommuInputFree. */
@@ -42,11 +38,15 @@ viommuInput *viommuInputNew(const viommuOptions *opts, const char *file, GError 
 void viommuInputFree(viommuInput *input);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(viommuInput, viommuInputFree)
 
-/* Connects to libvirt if --connect is given, reads the networks of --network and the map of the
- * host, then what viommuInputBind reads. Refuses a libvirt on another host if --host is not given.
- */
+/* Connects to libvirt if --connect is given, reads the networks of --network and of libvirt and the
+ * map of the host, and binds the domain to it. Refuses a libvirt on another host if --host is not
+ * given. */
 bool viommuInputLoad(viommuInput *input, GError **error);
 
-/* Looks up the host devices behind the networks of @dom, which is input's domain or an expansion of
- * it, and reads the details of all its host devices. */
-bool viommuInputBind(viommuInput *input, viommuDomain *dom, GError **error);
+/* Places the loaded @input for the QEMU of the options or else of the connection. NULL with @error
+ * set only where something cannot be read. Borrows from @input. */
+viommuPlacement *viommuInputPlace(viommuInput *input, GError **error);
+
+/* Refuses a libvirt, that of the options or else of the connection, that cannot describe any
+ * placement. */
+bool viommuInputFitsLibvirt(const viommuInput *input, GError **error);

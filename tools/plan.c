@@ -2,7 +2,7 @@
 /*
  * viommu plan: the placement of a domain as a tree, as JSON, or for Graphviz.
  */
-#include "place.h"
+#include "load.h"
 #include "planshow.h"
 #include "report.h"
 #include "viommu.h"
@@ -17,7 +17,7 @@ cmdPlan(const viommuOptions *opts, char **args, GString *out, GError **error)
 
     if (!input || !viommuInputLoad(input, error))
         return VIOMMU_EXIT_UNREACHABLE;
-    placement = viommuPlacementNew(input, error);
+    placement = viommuInputPlace(input, error);
     if (!placement)
         return VIOMMU_EXIT_UNREACHABLE;
     if (strcmp(opts->format, "json") == 0) {

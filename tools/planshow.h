@@ -4,7 +4,7 @@
  */
 #pragma once
 
-#include "place.h"
+#include "load.h"
 
 /* Only of a placement that was not refused. */
 void viommuPlanShowTree(const viommuPlacement *placement, GString *out);

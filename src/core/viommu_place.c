@@ -2,7 +2,7 @@
 /*
  * The way from a domain to its judged placement.
  */
-#include "place.h"
+#include "viommu_place.h"
 
 #include "viommu_check.h"
 #include "viommu_expand.h"
@@ -15,20 +15,6 @@
 
 /* The newest QEMU whose behaviour is known. */
 #define QEMU_DEFAULT VIOMMU_VERSION_QEMU(11, 1)
-
-/* The versions that count: those of the options, else those of the peer. */
-static bool
-getVersions(const viommuInput *input, viommuLibvirtVersions *ret_versions, GError **error)
-{
-    *ret_versions = (viommuLibvirtVersions){ 0 };
-    if (input->conn && !viommuLibvirtGetVersions(input->conn, ret_versions, error))
-        return false;
-    if (input->opts->libvirtVersion)
-        ret_versions->libvirt = input->opts->libvirtVersion;
-    if (input->opts->qemuVersion)
-        ret_versions->qemu = input->opts->qemuVersion;
-    return true;
-}
 
 /* The line of the input for @line of the expansion. Devices are the same in both, in the same
  * order; controllers are known by their index; a vSMMU stands for the request. */
@@ -77,14 +63,14 @@ isKnown(const GPtrArray *findings, size_t count, const viommuFinding *f, unsigne
 
 /* Expands, reads and checks what is planned, as libvirt will see it. */
 static bool
-judge(viommuPlacement *placement, viommuInput *input, GError **error)
+judge(viommuPlacement *placement, const viommuDomain *dom, viommuHost *host, GError **error)
 {
     g_autoptr(GPtrArray) findings = viommuFindingsNew();
-    viommuCheckContext context = { .host = input->topo };
+    viommuCheckContext context = { .host = host->topo };
     size_t planned = placement->findings->len;
     size_t i;
 
-    placement->native = viommuExpand(input->dom, placement->plan, VIOMMU_DIALECT_NATIVE,
+    placement->native = viommuExpand(dom, placement->plan, VIOMMU_DIALECT_NATIVE,
                                      &placement->nativeLen, error);
     if (!placement->native)
         return false;
@@ -93,12 +79,12 @@ judge(viommuPlacement *placement, viommuInput *input, GError **error)
         g_prefix_error(error, "the expanded domain cannot be read: ");
         return false;
     }
-    if (!viommuInputBind(input, placement->result, error))
+    if (!viommuHostBind(host, placement->result, NULL, error))
         return false;
     viommuCheckDomain(placement->result, &context, findings);
     for (i = 0; i < findings->len; i++) {
         const viommuFinding *f = g_ptr_array_index(findings, i);
-        unsigned line = mapLine(placement->result, input->dom, f->line);
+        unsigned line = mapLine(placement->result, dom, f->line);
 
         if (!isKnown(placement->findings, planned, f, line))
             viommuFindingsAdd(placement->findings, f->id, f->severity, line, f->consequence,
@@ -108,19 +94,14 @@ judge(viommuPlacement *placement, viommuInput *input, GError **error)
 }
 
 viommuPlacement *
-viommuPlacementNew(viommuInput *input, GError **error)
+viommuPlacementNew(const viommuDomain *dom, viommuHost *host, unsigned qemuVersion, GError **error)
 {
     g_autoptr(viommuPlacement) placement = g_new0(viommuPlacement, 1);
-    viommuPlanOptions options = { .qemuVersion = QEMU_DEFAULT };
-    viommuLibvirtVersions versions;
+    viommuPlanOptions options = { .qemuVersion = qemuVersion ? qemuVersion : QEMU_DEFAULT };
 
     placement->findings = viommuFindingsNew();
-    if (!getVersions(input, &versions, error))
-        return NULL;
-    if (versions.qemu)
-        options.qemuVersion = versions.qemu;
-    placement->plan = viommuPlanMake(input->dom, input->topo, &options, placement->findings);
-    if (placement->plan && viommuDomainIsRequest(input->dom) && !judge(placement, input, error))
+    placement->plan = viommuPlanMake(dom, host->topo, &options, placement->findings);
+    if (placement->plan && viommuDomainIsRequest(dom) && !judge(placement, dom, host, error))
         return NULL;
     viommuFindingsSort(placement->findings);
     placement->refused = !placement->plan || viommuFindingsHaveError(placement->findings);
@@ -140,17 +121,13 @@ viommuPlacementFree(viommuPlacement *placement)
 }
 
 bool
-viommuPlacementFitsLibvirt(const viommuInput *input, GError **error)
+viommuPlacementFitsLibvirt(unsigned libvirtVersion, GError **error)
 {
-    viommuLibvirtVersions versions;
-
-    if (!getVersions(input, &versions, error))
-        return false;
-    if (versions.libvirt && versions.libvirt < LIBVIRT_NATIVE) {
+    if (libvirtVersion && libvirtVersion < LIBVIRT_NATIVE) {
         g_set_error(
             error, VIOMMU_ERROR, VIOMMU_ERROR_REFUSED,
             "libvirt %u.%u cannot describe a vSMMU per expander bus (12.7 can): update it, or start QEMU with the arguments of 'viommu argv'",
-            versions.libvirt / 1000, versions.libvirt % 1000);
+            libvirtVersion / 1000, libvirtVersion % 1000);
         return false;
     }
     return true;

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The host that a domain is placed on, as far as it is known: the map of its SMMUs, and the libvirt
+ * networks that hand out its devices.
+ */
+#pragma once
+
+#include "viommu_conf.h"
+#include "virsmmu.h"
+#include "virsysfs.h"
+
+#include <glib.h>
+
+typedef struct {
+    virSysfs *fs; /* this and topo: NULL before viommuHostRead */
+    virSMMUTopology *topo;
+    GPtrArray *networks; /* of viommuNetwork */
+} viommuHost;
+
+/* A host of which nothing is known. Free with viommuHostFree. */
+viommuHost *viommuHostNew(void);
+void viommuHostFree(viommuHost *host);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(viommuHost, viommuHostFree)
+
+/* Reads the map of SMMUs from @fs, which it takes over. */
+bool viommuHostRead(viommuHost *host, virSysfs *fs, GError **error);
+
+/* The network of that name, or NULL. */
+const viommuNetwork *viommuHostFindNetwork(const viommuHost *host, const char *name);
+
+/* Takes over @net, of which no other of that name may be there. */
+void viommuHostAddNetwork(viommuHost *host, viommuNetwork *net);
+
+/* Names of the networks that decide something about @dom and are not known, as they stand in it.
+ * Free with g_ptr_array_unref; the names are borrowed from @dom. */
+GPtrArray *viommuHostMissingNetworks(const viommuHost *host, const viommuDomain *dom);
+
+/* Finds the host devices behind the networks of @dom and reads the details of all its host
+ * devices. A network that is not known is an error, or with @notes a note there. */
+bool viommuHostBind(viommuHost *host, viommuDomain *dom, GPtrArray *notes, GError **error);

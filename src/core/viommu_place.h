@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * From a domain to a judged placement: plan, expand, read the expansion again, check it. plan,
+ * expand, argv, define and the service all go this way, so that none of them gives what the others
+ * would refuse.
+ */
+#pragma once
+
+#include "viommu_host.h"
+#include "viommu_plan.h"
+
+typedef struct {
+    viommuPlan *plan;    /* NULL: refused */
+    GPtrArray *findings; /* of planner and checker, sorted; lines are those of the input */
+    char *native;        /* the expansion for libvirt */
+    size_t nativeLen;
+    viommuDomain *result; /* that, read again */
+    bool refused;         /* a finding is an error */
+} viommuPlacement;
+
+/* Places @dom, which is bound to @host (viommuHostBind), for that QEMU (0: the newest that is known).
+ * NULL with @error set only where something cannot be read; a refusal is in the findings. Borrows
+ * from @dom and @host. Free with viommuPlacementFree. */
+viommuPlacement *viommuPlacementNew(const viommuDomain *dom, viommuHost *host, unsigned qemuVersion,
+                                    GError **error);
+void viommuPlacementFree(viommuPlacement *placement);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(viommuPlacement, viommuPlacementFree)
+
+/* Refuses a libvirt that cannot describe any placement; 0, an unknown one, is taken to be able. */
+bool viommuPlacementFitsLibvirt(unsigned libvirtVersion, GError **error);
