@@ -220,7 +220,8 @@ goldenWrite(const goldenCase *item, const char *suffix, const char *text)
     g_assert_no_error(error);
 }
 
-/* CASE.opts: lines of "qemu 11.0" or "libvirt 12.6", as --qemu-version and --libvirt-version. */
+/* CASE.opts: lines of "qemu 11.0", "libvirt 12.6" or "policy smmuv3", as --qemu-version, --libvirt-version
+ * and --policy. */
 static void
 readOptions(const goldenCase *item, viommuOptions *opts)
 {
@@ -234,6 +235,10 @@ readOptions(const goldenCase *item, viommuOptions *opts)
         unsigned major = 0;
         unsigned minor = 0;
 
+        if (g_str_has_prefix(lines[i], "policy ")) {
+            g_assert_true(viommuPolicyParse(lines[i] + strlen("policy "), &opts->policy));
+            continue;
+        }
         g_assert_cmpint(sscanf(lines[i], "%15s %u.%u", peer, &major, &minor), ==, 3);
         if (strcmp(peer, "qemu") == 0)
             opts->qemuVersion = VIOMMU_VERSION_QEMU(major, minor);
@@ -290,11 +295,13 @@ goldenRun(const goldenCase *item, const char *file, const char *manifest)
     }
     readOptions(item, &result->opts);
     result->input = viommuInputNew(&result->opts, file ? file : own, &error);
-    if (result->input && !viommuDomainIsRequest(result->input->dom)) {
+    if (result->input && viommuInputIsRequest(result->input))
+        viommuInputLoad(result->input, &error);
+    if (result->input && !error && !viommuDomainIsRequest(result->input->dom)) {
         result->native = g_strndup(result->input->text, result->input->len);
         return g_steal_pointer(&result);
     }
-    if (!error && viommuInputLoad(result->input, &error))
+    if (!error)
         result->placement = viommuInputPlace(result->input, &error);
     if (result->placement && !result->placement->refused)
         render(result, &error);

@@ -228,6 +228,14 @@ markController(cutElement *elem, const cutDocument *before, const cutDocument *a
     }
 }
 
+/* An <iommu> that stands for the request: Nova's virtio one too, where Nova chose it. */
+static bool
+isIOMMU(const cutDocument *doc, const cutElement *elem)
+{
+    return isElement(elem, "devices", "iommu") &&
+           (says(elem, "model", "smmuv3") || strstr(doc->text, "viommu_model\">auto<"));
+}
+
 /* What is the plan's wherever it stands. */
 static void
 markOwned(cutDocument *doc, const cutDocument *before, const cutDocument *after)
@@ -238,7 +246,7 @@ markOwned(cutDocument *doc, const cutDocument *before, const cutDocument *after)
         cutElement *elem = g_ptr_array_index(doc->elements, i);
 
         if (isElement(elem, "domain", "iommufd") || isElement(elem, "features", "ioapic") ||
-            (isElement(elem, "devices", "iommu") && says(elem, "model", "smmuv3")) ||
+            isIOMMU(doc, elem) ||
             isElement(elem, "metadata", "viommu:domain") ||
             (g_str_has_suffix(elem->name, ":property") && says(elem, "name", "pref64-reserve")))
             elem->cut = true;

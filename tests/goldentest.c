@@ -8,7 +8,7 @@
  *     CASE.HOST.viommu.xml  optional: `viommu expand --dialect viommu`
  *     CASE.HOST.err         or, alone: how it is refused, as on standard error
  *     CASE.network.xml      optional: the --network of the case
- *     CASE.opts             optional: versions of peers, lines such as "qemu 11.0"
+ *     CASE.opts             optional: options, lines such as "qemu 11.0"
  *
  * Files are found, not listed; one that belongs to no case fails, as does a host that no case uses.
  * Every expansion is also checked for what holds for all: see holdsAlways().

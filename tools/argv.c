@@ -45,7 +45,8 @@ const viommuCmd viommuCmdArgv = {
     .args = "DOMAIN.xml",
     .help = "print QEMU's arguments for the vSMMUs of a domain",
     .formats = "shell|json",
-    .options = VIOMMU_OPTION_NETWORK | VIOMMU_OPTION_QEMU_VERSION | VIOMMU_OPTION_FULL,
+    .options = VIOMMU_OPTION_NETWORK | VIOMMU_OPTION_POLICY | VIOMMU_OPTION_QEMU_VERSION |
+               VIOMMU_OPTION_FULL,
     .minArgs = 1,
     .maxArgs = 1,
     .run = cmdArgv,

@@ -155,10 +155,12 @@ cmdDefine(const viommuOptions *opts, char **args, GString *out, GError **error)
     input->conn = viommuLibvirtOpen(opts->connect, VIOMMU_LIBVIRT_WRITE, error);
     if (!input->conn)
         return VIOMMU_EXIT_UNREACHABLE;
-    if (!viommuDomainIsRequest(input->dom) && !hasSMMUv3(input->dom))
+    if (!viommuInputIsRequest(input) && !hasSMMUv3(input->dom))
         return defineText(input, input->text, NULL, out, error);
     if (!viommuInputLoad(input, error))
         return VIOMMU_EXIT_UNREACHABLE;
+    if (!viommuDomainIsRequest(input->dom) && !hasSMMUv3(input->dom))
+        return defineText(input, input->text, NULL, out, error);
     if (!viommuDomainIsRequest(input->dom))
         return defineHandWritten(input, out, error);
     placement = viommuInputPlace(input, error);
@@ -174,7 +176,7 @@ const viommuCmd viommuCmdDefine = {
     .name = "define",
     .args = "DOMAIN.xml",
     .help = "expand and check a domain, and define it in libvirt",
-    .options = VIOMMU_OPTION_NETWORK | VIOMMU_OPTION_VALIDATE,
+    .options = VIOMMU_OPTION_NETWORK | VIOMMU_OPTION_POLICY | VIOMMU_OPTION_VALIDATE,
     .minArgs = 1,
     .maxArgs = 1,
     .run = cmdDefine,

@@ -16,12 +16,12 @@ cmdExpand(const viommuOptions *opts, char **args, GString *out, GError **error)
 
     if (!input)
         return VIOMMU_EXIT_UNREACHABLE;
+    if (viommuInputIsRequest(input) && !viommuInputLoad(input, error))
+        return VIOMMU_EXIT_UNREACHABLE;
     if (!viommuDomainIsRequest(input->dom)) {
         g_string_append_len(out, input->text, (gssize)input->len);
         return VIOMMU_EXIT_DONE;
     }
-    if (!viommuInputLoad(input, error))
-        return VIOMMU_EXIT_UNREACHABLE;
     placement = viommuInputPlace(input, error);
     if (!placement)
         return VIOMMU_EXIT_UNREACHABLE;
@@ -45,7 +45,8 @@ const viommuCmd viommuCmdExpand = {
     .name = "expand",
     .args = "DOMAIN.xml",
     .help = "print a domain with its vSMMUs, buses, ports and addresses",
-    .options = VIOMMU_OPTION_NETWORK | VIOMMU_OPTION_LIBVIRT_VERSION | VIOMMU_OPTION_QEMU_VERSION |
+    .options = VIOMMU_OPTION_NETWORK | VIOMMU_OPTION_POLICY | VIOMMU_OPTION_LIBVIRT_VERSION |
+               VIOMMU_OPTION_QEMU_VERSION |
                VIOMMU_OPTION_DIALECT,
     .minArgs = 1,
     .maxArgs = 1,

@@ -169,6 +169,13 @@ isSameHost(viommuLibvirt *conn, GError **error)
     return false;
 }
 
+bool
+viommuInputIsRequest(const viommuInput *input)
+{
+    return viommuDomainIsRequest(input->dom) ||
+           viommuDomainFitsPolicy(input->dom, input->opts->policy);
+}
+
 /* Asks libvirt for the networks of the domain that nobody has given. */
 static bool
 fetchNetworks(viommuInput *input, GError **error)
@@ -224,6 +231,7 @@ viommuInputLoad(viommuInput *input, GError **error)
     if (input->conn && !opts->host && !isSameHost(input->conn, error))
         return false;
     fs = viommuLoadHost(opts, error);
+    input->host->policy = opts->policy;
     return fs && viommuHostRead(input->host, fs, error) && fetchNetworks(input, error) &&
            bind(input, error);
 }

@@ -38,6 +38,9 @@ viommuInput *viommuInputNew(const viommuOptions *opts, const char *file, GError 
 void viommuInputFree(viommuInput *input);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(viommuInput, viommuInputFree)
 
+/* True if the domain asks for a placement, or --policy may ask for it. */
+bool viommuInputIsRequest(const viommuInput *input);
+
 /* Connects to libvirt if --connect is given, reads the networks of --network and of libvirt and the
  * map of the host, and binds the domain to it. Refuses a libvirt on another host if --host is not
  * given. */

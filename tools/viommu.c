@@ -31,6 +31,7 @@ static struct {
     char *libvirtVersion;
     char *qemuVersion;
     char *dialect;
+    char *policy;
     gboolean quiet;
     gboolean full;
     gboolean validate;
@@ -62,6 +63,10 @@ static const struct {
     { VIOMMU_OPTION_DIALECT,
       { "dialect", 0, 0, G_OPTION_ARG_STRING, &given.dialect,
         "words of the result (default: native)", "native|viommu" } },
+    { VIOMMU_OPTION_POLICY,
+      { "policy", 0, 0, G_OPTION_ARG_STRING, &given.policy,
+        "ask for domains that do not ask themselves, as viommud.conf can (default: off)",
+        "off|smmuv3|aarch64" } },
     { VIOMMU_OPTION_FULL,
       { "full", 0, 0, G_OPTION_ARG_NONE, &given.full, "the command line of the whole domain",
         NULL } },
@@ -186,6 +191,8 @@ readValues(const viommuCmd *cmd, viommuOptions *opts)
         opts->dialect = VIOMMU_DIALECT_VIOMMU;
     else if (given.dialect && strcmp(given.dialect, "native") != 0)
         return g_strdup_printf("no dialect '%s', but native|viommu", given.dialect);
+    if (given.policy && !viommuPolicyParse(given.policy, &opts->policy))
+        return g_strdup_printf("no policy '%s', but off|smmuv3|aarch64", given.policy);
     if (!parseVersion(given.libvirtVersion, &opts->libvirtVersion))
         return g_strdup_printf("'%s' is no version such as 12.8", given.libvirtVersion);
     if (!parseVersion(given.qemuVersion, &opts->qemuVersion))

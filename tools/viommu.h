@@ -25,6 +25,7 @@ typedef enum {
     VIOMMU_OPTION_DIALECT = 1 << 3,
     VIOMMU_OPTION_FULL = 1 << 4,
     VIOMMU_OPTION_VALIDATE = 1 << 5,
+    VIOMMU_OPTION_POLICY = 1 << 6,
 } viommuOptionSet;
 
 typedef struct {
@@ -36,6 +37,7 @@ typedef struct {
     bool full;
     bool validate;
     viommuDialect dialect;
+    viommuPolicy policy;
     unsigned libvirtVersion; /* 1000 * major + minor; 0: not given */
     unsigned qemuVersion;
 } viommuOptions;

@@ -448,6 +448,7 @@ viommuDomainParse(const char *text, size_t len, GError **error)
     dom->iommus = g_ptr_array_new_with_free_func(viommuIOMMUFree);
     dom->requests = g_ptr_array_new_with_free_func(viommuRequestFree);
     dom->placed = g_ptr_array_new_with_free_func(viommuPlacedFree);
+    dom->strays = viommuConfStraysNew();
     dom->cells = g_array_new(FALSE, FALSE, sizeof(viommuCell));
     g_array_set_clear_func(dom->cells, clearCell);
 
@@ -480,6 +481,7 @@ viommuDomainFree(viommuDomain *dom)
     g_ptr_array_unref(dom->iommus);
     g_ptr_array_unref(dom->requests);
     g_ptr_array_unref(dom->placed);
+    g_ptr_array_unref(dom->strays);
     g_array_unref(dom->cells);
     viommuXMLFree(dom->xml);
     g_free(dom);

@@ -135,6 +135,7 @@ typedef struct {
     unsigned sparePorts;   /* <placement sparePorts>, 0 if absent */
     bool allSMMUs;         /* <placement smmus='all'> */
     bool foreign;          /* has attributes of other models (intremap, caching_mode, ...) */
+    bool automatic;        /* a virtio one that Nova chose for hw:viommu_model=auto; model says smmuv3 */
     GPtrArray *strays;     /* of viommuStray */
 } viommuIOMMU;
 
@@ -194,6 +195,9 @@ typedef struct {
 
     /* The request */
     GPtrArray *requests;   /* of viommuRequest; empty: the domain asks for nothing */
+    GPtrArray *strays;     /* of viommuStray: words of extra specs that mean nothing */
+    bool keptOut;          /* an extra spec or nested='no' says that no policy is to ask for it */
+    bool byPolicy;         /* it is viommuDomainApplyPolicy that asks */
     bool withdrawn;        /* nested='no' in an expanded domain: what was made is to go */
     xmlNode *metadata;     /* our element in <metadata>, NULL */
     GPtrArray *placed;     /* of viommuPlaced: from metadata */
@@ -209,8 +213,25 @@ viommuDomain *viommuDomainParse(const char *text, size_t len, GError **error);
 void viommuDomainFree(viommuDomain *dom);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(viommuDomain, viommuDomainFree)
 
-/* True if <iommu nested='yes'> or metadata ask for a placement, or for its end. */
+/* True if <iommu nested='yes'>, our metadata, an extra spec of Nova or a policy ask for a placement, or for
+ * its end. */
 bool viommuDomainIsRequest(const viommuDomain *dom);
+
+/* Who asks for domains that do not ask themselves. */
+typedef enum {
+    VIOMMU_POLICY_OFF,     /* nobody */
+    VIOMMU_POLICY_SMMUV3,  /* every domain with a plain <iommu model='smmuv3'/> and a host device asks */
+    VIOMMU_POLICY_AARCH64, /* every aarch64 domain of machine virt with a host device asks */
+} viommuPolicy;
+
+/* Reads "off", "smmuv3" or "aarch64"; false if it is none of them. */
+bool viommuPolicyParse(const char *name, viommuPolicy *ret_policy);
+
+/* True if viommuDomainApplyPolicy may make a request of @dom, depending on its networks. */
+bool viommuDomainFitsPolicy(const viommuDomain *dom, viommuPolicy policy);
+
+/* Lets the policy ask for a domain that does not ask itself. Its networks must be bound. */
+void viommuDomainApplyPolicy(viommuDomain *dom, viommuPolicy policy);
 
 /* The bus of a <disk>: what it says, else what libvirt takes from the name of its target (vda: virtio, sda:
  * scsi); NULL if neither tells. */

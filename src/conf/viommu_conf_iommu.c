@@ -68,8 +68,15 @@ viommuPlacedFree(void *data)
     g_free(placed);
 }
 
-static void
-addStray(viommuIOMMU *iommu, unsigned line, const char *name, const char *value, const char *meant)
+GPtrArray *
+viommuConfStraysNew(void)
+{
+    return g_ptr_array_new_with_free_func(strayFree);
+}
+
+void
+viommuConfAddStray(GPtrArray *strays, unsigned line, const char *name, const char *value,
+                   const char *meant)
 {
     viommuStray *stray = g_new0(viommuStray, 1);
 
@@ -77,12 +84,11 @@ addStray(viommuIOMMU *iommu, unsigned line, const char *name, const char *value,
     stray->name = g_strdup(name);
     stray->value = g_strdup(value);
     stray->meant = meant;
-    g_ptr_array_add(iommu->strays, stray);
+    g_ptr_array_add(strays, stray);
 }
 
-/* The attribute of @known that differs from @name only in case, "_" and "-"; or NULL. */
-static const char *
-similarTo(const char *name, const char *const *known)
+const char *
+viommuConfSimilarTo(const char *name, const char *const *known)
 {
     size_t i;
 
@@ -93,6 +99,8 @@ similarTo(const char *name, const char *const *known)
         for (;; a++, b++) {
             while (*a == '_' || *a == '-')
                 a++;
+            while (*b == '_' || *b == '-')
+                b++;
             if (!*a || !*b || g_ascii_tolower(*a) != g_ascii_tolower(*b))
                 break;
         }
@@ -116,7 +124,7 @@ findStrays(viommuIOMMU *iommu, unsigned line, const xmlNode *driver)
         if (g_strv_contains((const gchar *const *)foreign, name))
             iommu->foreign = true;
         else
-            addStray(iommu, line, name, viommuXMLAttr(driver, name), similarTo(name, ours));
+            viommuConfAddStray(iommu->strays, line, name, viommuXMLAttr(driver, name), viommuConfSimilarTo(name, ours));
     }
 }
 
@@ -130,10 +138,10 @@ findUnknown(viommuIOMMU *iommu, unsigned line, const xmlNode *elem, const char *
     for (attr = elem ? elem->properties : NULL; attr; attr = attr->next) {
         const char *name = (const char *)attr->name;
 
-        const char *meant = only ? only : similarTo(name, known);
+        const char *meant = only ? only : viommuConfSimilarTo(name, known);
 
         if (!attr->ns && !g_strv_contains((const gchar *const *)known, name))
-            addStray(iommu, line, name, viommuXMLAttr(elem, name), meant);
+            viommuConfAddStray(iommu->strays, line, name, viommuXMLAttr(elem, name), meant);
     }
 }
 
@@ -166,27 +174,21 @@ hasMisspeltNested(const xmlNode *node)
     for (attr = node->properties; attr; attr = attr->next) {
         const char *name = (const char *)attr->name;
 
-        if (!attr->ns && strcmp(name, "nested") != 0 && similarTo(name, nested))
+        if (!attr->ns && strcmp(name, "nested") != 0 && viommuConfSimilarTo(name, nested))
             return true;
     }
     return false;
 }
 
 static int
-readOnOffAuto(viommuIOMMU *iommu, unsigned line, const xmlNode *driver, const char *name)
+readOnOffAuto(const char *text)
 {
-    const char *text = viommuXMLAttr(driver, name);
-    int value = g_strcmp0(text, "auto") == 0 ? VIOMMU_AUTO : viommuConfOnOff(text);
-
-    if (value == VIOMMU_BAD)
-        addStray(iommu, line, name, text, NULL);
-    return value;
+    return g_strcmp0(text, "auto") == 0 ? VIOMMU_AUTO : viommuConfOnOff(text);
 }
 
 static int
-readBits(viommuIOMMU *iommu, unsigned line, const xmlNode *driver, const char *name)
+readBits(const char *text, bool isOas)
 {
-    const char *text = viommuXMLAttr(driver, name);
     unsigned value;
     bool good;
 
@@ -195,34 +197,69 @@ readBits(viommuIOMMU *iommu, unsigned line, const xmlNode *driver, const char *n
     if (strcmp(text, "auto") == 0)
         return VIOMMU_AUTO;
     good = viommuConfParseNumber(text, 64, &value) &&
-           (strcmp(name, "oas") == 0 ? value == 44 || value == 48 : value <= SSIDSIZE_MAX);
-    if (!good)
-        addStray(iommu, line, name, text, NULL);
+           (isOas ? value == 44 || value == 48 : value <= SSIDSIZE_MAX);
     return good ? (int)value : VIOMMU_BAD;
 }
 
-static void
-readFeatures(viommuIOMMU *iommu, unsigned line, const xmlNode *driver)
+void
+viommuConfReadFeatures(viommuConfTextFunc get, const void *data, viommuFeatures *ret_features,
+                       GPtrArray *strays)
 {
-    iommu->features = (viommuFeatures){ .cmdqv = readOnOffAuto(iommu, line, driver, "cmdqv"),
-                                        .ats = readOnOffAuto(iommu, line, driver, "ats"),
-                                        .ril = readOnOffAuto(iommu, line, driver, "ril"),
-                                        .ssidsize = readBits(iommu, line, driver, "ssidsize"),
-                                        .oas = readBits(iommu, line, driver, "oas") };
+    int *const values[] = { &ret_features->cmdqv, &ret_features->ats, &ret_features->ril,
+                            &ret_features->ssidsize, &ret_features->oas };
+    static const char *const names[] = { "cmdqv", "ats", "ril", "ssidsize", "oas" };
+    unsigned line;
+    size_t i;
+
+    for (i = 0; i < G_N_ELEMENTS(names); i++) {
+        const char *text = get(data, names[i], &line);
+
+        *values[i] = i < 3 ? readOnOffAuto(text) : readBits(text, i == 4);
+        if (*values[i] == VIOMMU_BAD)
+            viommuConfAddStray(strays, line, names[i], text, NULL);
+    }
+}
+
+void
+viommuConfReadPlacement(viommuConfTextFunc get, const void *data, unsigned *ret_sparePorts,
+                        bool *ret_allSMMUs, GPtrArray *strays)
+{
+    unsigned line;
+    const char *ports = get(data, "sparePorts", &line);
+    const char *smmus;
+
+    if (ports && !viommuConfParseNumber(ports, 255, ret_sparePorts))
+        viommuConfAddStray(strays, line, "sparePorts", ports, NULL);
+    smmus = get(data, "smmus", &line);
+    if (g_strcmp0(smmus, "all") == 0)
+        *ret_allSMMUs = true;
+    else if (smmus && strcmp(smmus, "assigned") != 0)
+        viommuConfAddStray(strays, line, "smmus", smmus, NULL);
+}
+
+/* Where attributes are read from. */
+typedef struct {
+    const viommuXML *xml;
+    const xmlNode *node; /* NULL: none are there */
+} attrSource;
+
+static const char *
+getAttr(const void *data, const char *name, unsigned *ret_line)
+{
+    const attrSource *source = data;
+
+    *ret_line = viommuXMLLine(source->xml, source->node);
+    return viommuXMLAttr(source->node, name);
 }
 
 static void
-readPlacement(viommuIOMMU *iommu, unsigned line, const xmlNode *node)
+readWords(viommuIOMMU *iommu, const viommuXML *xml, const xmlNode *driver, const xmlNode *placement)
 {
-    const char *ports = viommuXMLAttr(node, "sparePorts");
-    const char *smmus = viommuXMLAttr(node, "smmus");
+    attrSource features = { xml, driver };
+    attrSource places = { xml, placement };
 
-    if (ports && !viommuConfParseNumber(ports, 255, &iommu->sparePorts))
-        addStray(iommu, line, "sparePorts", ports, NULL);
-    if (g_strcmp0(smmus, "all") == 0)
-        iommu->allSMMUs = true;
-    else if (smmus && strcmp(smmus, "assigned") != 0)
-        addStray(iommu, line, "smmus", smmus, NULL);
+    viommuConfReadFeatures(getAttr, &features, &iommu->features, iommu->strays);
+    viommuConfReadPlacement(getAttr, &places, &iommu->sparePorts, &iommu->allSMMUs, iommu->strays);
 }
 
 viommuIOMMU *
@@ -237,20 +274,19 @@ viommuIOMMUParse(const viommuXML *xml, xmlNode *node)
 
     iommu->node = node;
     iommu->line = viommuXMLLine(xml, node);
-    iommu->strays = g_ptr_array_new_with_free_func(strayFree);
+    iommu->strays = viommuConfStraysNew();
     iommu->model = g_strdup(model ? model : "");
     iommu->nested = viommuConfYesNo(nested);
     iommu->accel = viommuConfOnOff(viommuXMLAttr(driver, "accel"));
     iommu->pciBus = viommuConfAttrInt(driver, "pciBus", 255);
     iommu->source = g_strdup(viommuXMLAttr(viommuXMLChild(node, "source"), "smmu"));
     if (iommu->nested == VIOMMU_BAD)
-        addStray(iommu, iommu->line, "nested", nested, NULL);
+        viommuConfAddStray(iommu->strays, iommu->line, "nested", nested, NULL);
     if (iommu->accel == VIOMMU_BAD)
-        addStray(iommu, driverLine, "accel", viommuXMLAttr(driver, "accel"), NULL);
+        viommuConfAddStray(iommu->strays, driverLine, "accel", viommuXMLAttr(driver, "accel"), NULL);
     if (strcmp(iommu->model, "smmuv3") == 0)
         findStrays(iommu, driverLine, driver);
-    readFeatures(iommu, driverLine, driver);
-    readPlacement(iommu, viommuXMLLine(xml, placement), placement);
+    readWords(iommu, xml, driver, placement);
     if (iommu->nested == VIOMMU_UNSET && hasMisspeltNested(node))
         iommu->nested = VIOMMU_BAD;
     if (iommu->nested != VIOMMU_UNSET && strcmp(iommu->model, "smmuv3") == 0)
@@ -258,9 +294,8 @@ viommuIOMMUParse(const viommuXML *xml, xmlNode *node)
     return iommu;
 }
 
-/* What @iommu asks for; what it does not say is automatic. */
-static void
-addRequest(viommuDomain *dom, const viommuIOMMU *iommu)
+void
+viommuConfAddRequest(viommuDomain *dom, const viommuIOMMU *iommu)
 {
     viommuRequest *request = g_new0(viommuRequest, 1);
     int *values[] = { &request->features.cmdqv, &request->features.ats, &request->features.ril,
@@ -384,11 +419,10 @@ readKeptRequests(viommuDomain *dom, GError **error)
         viommuIOMMU iommu = { .node = node, .line = viommuXMLLine(dom->xml, node) };
         bool damaged;
 
-        iommu.strays = g_ptr_array_new_with_free_func(strayFree);
+        iommu.strays = viommuConfStraysNew();
         iommu.source = (char *)viommuXMLAttr(node, "smmu");
         iommu.pciBus = viommuConfAttrInt(node, "pciBus", 255);
-        readFeatures(&iommu, iommu.line, node);
-        readPlacement(&iommu, iommu.line, node);
+        readWords(&iommu, dom->xml, node, node);
         damaged = iommu.strays->len > 0 || iommu.pciBus == VIOMMU_BAD;
         g_ptr_array_unref(iommu.strays);
         if (damaged)
@@ -397,7 +431,7 @@ readKeptRequests(viommuDomain *dom, GError **error)
         if (iommu.pciBus >= 0 && !viommuDomainFindController(dom, (unsigned)iommu.pciBus))
             continue;
         if (!isReplaced(dom, fresh, node))
-            addRequest(dom, &iommu);
+            viommuConfAddRequest(dom, &iommu);
     }
     return true;
 }
@@ -428,13 +462,17 @@ viommuConfParseRequests(viommuDomain *dom, GError **error)
         refused = refused || (iommu->nested == 0 && strcmp(iommu->model, "smmuv3") == 0);
         /* A misspelt nested= asks for something too; the planner refuses it. */
         if ((iommu->nested == 1 || iommu->nested == VIOMMU_BAD) && strcmp(iommu->model, "smmuv3") == 0)
-            addRequest(dom, iommu);
+            viommuConfAddRequest(dom, iommu);
     }
+    dom->keptOut = refused;
     dom->metadata = viommuXMLChildNS(viommuXMLChild(dom->root, "metadata"), VIOMMU_NS, "domain");
     if (!checkCount(dom, error))
         return false;
-    if (!dom->metadata)
+    if (!dom->metadata) {
+        if (!refused && dom->requests->len == 0)
+            viommuConfAskExtraSpecs(dom);
         return true;
+    }
     if (!readPlaced(dom, error) || !readMade(dom, error))
         return false;
     dom->withdrawn = refused && dom->requests->len == 0;

@@ -31,5 +31,28 @@ void viommuIOMMUFree(void *iommu);
 void viommuRequestFree(void *request);
 void viommuPlacedFree(void *placed);
 
+/* Words that mean nothing: an array of viommuStray, and a new one in it. */
+GPtrArray *viommuConfStraysNew(void);
+void viommuConfAddStray(GPtrArray *strays, unsigned line, const char *name, const char *value,
+                        const char *meant);
+
+/* The word of @known that differs from @name only in case, "_" and "-"; or NULL. */
+const char *viommuConfSimilarTo(const char *name, const char *const *known);
+
+/* Where a request says its words: the text of the attribute @name and its line, or NULL. */
+typedef const char *(*viommuConfTextFunc)(const void *data, const char *name, unsigned *ret_line);
+
+/* Reads the words of <driver>, and those of <placement>. */
+void viommuConfReadFeatures(viommuConfTextFunc get, const void *data, viommuFeatures *ret_features,
+                            GPtrArray *strays);
+void viommuConfReadPlacement(viommuConfTextFunc get, const void *data, unsigned *ret_sparePorts,
+                             bool *ret_allSMMUs, GPtrArray *strays);
+
+/* Adds what @iommu asks for; what it does not say is automatic. */
+void viommuConfAddRequest(viommuDomain *dom, const viommuIOMMU *iommu);
+
+/* Adds what the extra specs of Nova's flavor ask for. */
+void viommuConfAskExtraSpecs(viommuDomain *dom);
+
 /* Fills in dom->requests, placed and owns* from dom->iommus and from our metadata. */
 bool viommuConfParseRequests(viommuDomain *dom, GError **error);

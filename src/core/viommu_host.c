@@ -64,7 +64,7 @@ viommuHostAddNetwork(viommuHost *host, viommuNetwork *net)
 /* True if a network of @dom decides something: a domain that neither asks for vSMMUs nor has any is
  * judged, and passed through, without. */
 static bool
-needsNetworks(const viommuDomain *dom)
+needsNetworks(const viommuHost *host, const viommuDomain *dom)
 {
     size_t i;
 
@@ -74,7 +74,7 @@ needsNetworks(const viommuDomain *dom)
         if (g_strcmp0(iommu->model, "smmuv3") == 0)
             return true;
     }
-    return viommuDomainIsRequest(dom);
+    return viommuDomainIsRequest(dom) || viommuDomainFitsPolicy(dom, host->policy);
 }
 
 GPtrArray *
@@ -83,7 +83,7 @@ viommuHostMissingNetworks(const viommuHost *host, const viommuDomain *dom)
     GPtrArray *names = g_ptr_array_new();
     size_t i;
 
-    if (!needsNetworks(dom))
+    if (!needsNetworks(host, dom))
         return names;
     for (i = 0; i < dom->devices->len; i++) {
         const viommuDevice *dev = g_ptr_array_index(dom->devices, i);
@@ -157,7 +157,7 @@ bindNetworks(const viommuHost *host, viommuDomain *dom, GPtrArray *notes, GError
 {
     size_t i;
 
-    if (!needsNetworks(dom))
+    if (!needsNetworks(host, dom))
         return true;
     for (i = 0; i < dom->devices->len; i++) {
         const viommuDevice *dev = g_ptr_array_index(dom->devices, i);
@@ -188,6 +188,7 @@ viommuHostBind(viommuHost *host, viommuDomain *dom, GPtrArray *notes, GError **e
 
     if (!bindNetworks(host, dom, notes, error))
         return false;
+    viommuDomainApplyPolicy(dom, host->policy);
     for (i = 0; i < dom->devices->len; i++) {
         const viommuDevice *dev = g_ptr_array_index(dom->devices, i);
         virSMMUDevice *found;

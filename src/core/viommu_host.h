@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The host that a domain is placed on, as far as it is known: the map of its SMMUs, and the libvirt
- * networks that hand out its devices.
+ * The host that a domain is placed on, as far as it is known: the map of its SMMUs, the libvirt
+ * networks that hand out its devices, and what its administrator asks for.
  */
 #pragma once
 
@@ -12,6 +12,7 @@
 #include <glib.h>
 
 typedef struct {
+    viommuPolicy policy; /* OFF at first */
     virSysfs *fs; /* this and topo: NULL before viommuHostRead */
     virSMMUTopology *topo;
     GPtrArray *networks; /* of viommuNetwork */
@@ -35,6 +36,6 @@ void viommuHostAddNetwork(viommuHost *host, viommuNetwork *net);
  * Free with g_ptr_array_unref; the names are borrowed from @dom. */
 GPtrArray *viommuHostMissingNetworks(const viommuHost *host, const viommuDomain *dom);
 
-/* Finds the host devices behind the networks of @dom and reads the details of all its host
- * devices. A network that is not known is an error, or with @notes a note there. */
+/* Finds the host devices behind the networks of @dom, applies the policy to it, and reads the
+ * details of all its host devices. A network that is not known is an error, or with @notes a note there. */
 bool viommuHostBind(viommuHost *host, viommuDomain *dom, GPtrArray *notes, GError **error);

@@ -89,10 +89,13 @@ allowedValues(const char *name)
         { "ssidsize", "write a number from 0 to 20, or 'auto'" },
         { "oas", "write '44', '48' or 'auto'" },
         { "sparePorts", "write a number from 0 to 255" },
+        { "spare_ports", "write a number from 0 to 255" },
         { "smmus", "write 'assigned' or 'all'" },
     };
     size_t i;
 
+    if (g_str_has_prefix(name, "viommu:")) /* an extra spec */
+        name += strlen("viommu:");
     for (i = 0; i < G_N_ELEMENTS(allowed); i++) {
         if (strcmp(name, allowed[i].name) == 0)
             return allowed[i].remedy;
@@ -101,12 +104,12 @@ allowedValues(const char *name)
 }
 
 static void
-checkStrays(planState *state, const viommuIOMMU *iommu)
+checkStrays(planState *state, const GPtrArray *strays)
 {
     size_t i;
 
-    for (i = 0; i < iommu->strays->len; i++) {
-        const viommuStray *stray = g_ptr_array_index(iommu->strays, i);
+    for (i = 0; i < strays->len; i++) {
+        const viommuStray *stray = g_ptr_array_index(strays, i);
         g_autofree char *remedy = stray->meant
                                       ? g_strdup_printf("write %s='%s'", stray->meant, stray->value)
                                   : stray->misplaced
@@ -116,6 +119,15 @@ checkStrays(planState *state, const viommuIOMMU *iommu)
         planRefuse(state, "V13", stray->line, NULL, remedy, "%s='%s' means nothing there", stray->name,
                    stray->value);
     }
+}
+
+/* What a client wrote for an IOMMU of another kind. */
+static void
+explainForeign(planState *state, const viommuIOMMU *iommu)
+{
+    if (iommu->automatic)
+        planReason(state, "P15", "domain",
+                   "<iommu model='virtio'> gives way: it was chosen for hw:viommu_model=auto");
     if (iommu->foreign)
         planReason(state, "P15", "domain",
                    "the attributes of other IOMMUs on <iommu model='smmuv3'> are dropped: libvirt "
@@ -137,7 +149,8 @@ checkIOMMUs(planState *state)
                        "remove one of the two", "<iommu model='%s'> stands beside a nested SMMUv3",
                        iommu->model);
         } else if (iommu->nested == 1 || iommu->nested == VIOMMU_BAD) {
-            checkStrays(state, iommu);
+            checkStrays(state, iommu->strays);
+            explainForeign(state, iommu);
             if (iommu->pciBus == VIOMMU_UNSET && viommuXMLChild(iommu->node, "alias"))
                 planReason(state, "P15", "domain", "the alias of <iommu> is dropped: it stands for as many "
                            "vSMMUs as there are SMMUs");
@@ -251,7 +264,10 @@ planCheckDomain(planState *state)
 
     checkMachine(state);
     checkFeatures(state);
+    if (dom->byPolicy)
+        planReason(state, "P15", "domain", "the policy asks for it, the domain does not");
     checkIOMMUs(state);
+    checkStrays(state, dom->strays);
     checkRequests(state);
     if (state->plan->accel && (dom->iommufd == 0 || dom->iommufd == VIOMMU_BAD))
         planRefuse(state, "V04", viommuXMLLine(dom->xml, dom->iommufdNode),
