@@ -215,7 +215,7 @@ static viommuExit
 exitOfError(const GError *err)
 {
     if (err->domain == VIOMMU_ERROR &&
-        (err->code == VIOMMU_ERROR_XML || err->code == VIOMMU_ERROR_REFUSED))
+        (err->code == VIOMMU_ERROR_SYNTAX || err->code == VIOMMU_ERROR_XML || err->code == VIOMMU_ERROR_REFUSED))
         return VIOMMU_EXIT_REFUSED;
     return VIOMMU_EXIT_UNREACHABLE;
 }

@@ -29,6 +29,7 @@ typedef struct {
     viommuXML *xml;
     bool stopped;  /* by us */
     char *message; /* the first error */
+    int code;      /* of libxml2 (xmlParserErrors); 0: ours */
     unsigned line;
     unsigned namespaces;
     startDocumentSAXFunc startDocument;
@@ -149,6 +150,7 @@ onError(void *data, xmlErrorPtr problem)
     if (state->message[0] && !g_ascii_isupper(state->message[1]))
         state->message[0] = g_ascii_tolower(state->message[0]);
     g_strdelimit(state->message, "\n", ' ');
+    state->code = problem->code;
     state->line = problem->line > 0 ? (unsigned)problem->line : 1;
 }
 
@@ -264,6 +266,26 @@ checkTags(const char *text, size_t len, GError **error)
     return true;
 }
 
+/* Is that an error of which no version of libxml2 thinks otherwise? Depths, lengths and entities are no such. */
+static bool
+isSyntax(int code)
+{
+    static const int codes[] = {
+        XML_ERR_DOCUMENT_START,     XML_ERR_DOCUMENT_EMPTY,          XML_ERR_DOCUMENT_END,
+        XML_ERR_LT_IN_ATTRIBUTE,    XML_ERR_ATTRIBUTE_NOT_STARTED,   XML_ERR_ATTRIBUTE_NOT_FINISHED,
+        XML_ERR_ATTRIBUTE_WITHOUT_VALUE, XML_ERR_ATTRIBUTE_REDEFINED, XML_ERR_SPACE_REQUIRED,
+        XML_ERR_NAME_REQUIRED,      XML_ERR_GT_REQUIRED,             XML_ERR_LTSLASH_REQUIRED,
+        XML_ERR_EQUAL_REQUIRED,     XML_ERR_TAG_NAME_MISMATCH,       XML_ERR_TAG_NOT_FINISHED,
+    };
+    size_t i;
+
+    for (i = 0; i < G_N_ELEMENTS(codes); i++) {
+        if (codes[i] == code)
+            return true;
+    }
+    return false;
+}
+
 viommuXML *
 viommuXMLParse(const char *text, size_t len, GError **error)
 {
@@ -307,7 +329,7 @@ viommuXMLParse(const char *text, size_t len, GError **error)
     xmlFreeParserCtxt(ctxt);
 
     if (!good) {
-        viommuErrorAt(error, VIOMMU_ERROR_XML, state.line, "%s",
+        viommuErrorAt(error, isSyntax(state.code) ? VIOMMU_ERROR_SYNTAX : VIOMMU_ERROR_XML, state.line, "%s",
                       state.message ? state.message : "not well-formed XML");
         g_free(state.message);
         return NULL;

@@ -24,7 +24,8 @@ typedef struct {
     size_t end;
 } viommuSpan;
 
-/* Reads @len bytes of UTF-8. Errors are VIOMMU_ERROR_XML with the line: not well-formed, larger than
+/* Reads @len bytes of UTF-8. Errors have the line: VIOMMU_ERROR_SYNTAX where tags do not fit
+ * together, VIOMMU_ERROR_XML for what another parser may let pass: not well-formed otherwise, larger than
  * VIOMMU_XML_MAX, empty, another encoding, or with a document type declaration (no libvirt document has
  * one, and entities are defined there). Free with viommuXMLFree. */
 viommuXML *viommuXMLParse(const char *text, size_t len, GError **error);

@@ -10,7 +10,8 @@
 #define VIOMMU_ERROR (viommuErrorQuark())
 
 typedef enum {
-    VIOMMU_ERROR_XML,     /* a document that is not XML, not a domain, or says something impossible */
+    VIOMMU_ERROR_SYNTAX,  /* a document that is not well-formed, as every XML parser will say */
+    VIOMMU_ERROR_XML,     /* a document that is not a domain, says something impossible, or goes beyond our limits */
     VIOMMU_ERROR_REFUSED, /* understood, but cannot be done */
     VIOMMU_ERROR_HOST,    /* the host or its record could not be read */
     VIOMMU_ERROR_FILE,    /* a file could not be read or written */

@@ -154,8 +154,10 @@ static bool
 rootExists(virSysfs *fs, const char *path)
 {
     const virSysfsRoot *root = (const virSysfsRoot *)fs;
+    struct stat st;
 
-    return faccessat(root->fd, path, F_OK, 0) == 0;
+    /* Not faccessat(): for a device that asks the device cgroup too, which systemd may have closed. */
+    return fstatat(root->fd, path, &st, 0) == 0;
 }
 
 static void
