@@ -254,7 +254,7 @@ static void
 appendError(GString *out, const GError *error)
 {
     g_string_append(out, "error: ");
-    viommuAppendClean(out, error->message);
+    virTextAppendClean(out, error->message);
     g_string_append_c(out, '\n');
 }
 

@@ -91,7 +91,7 @@ appendRemoved(GString *out, const viommuDomain *dom, const viommuPlan *plan)
         if (j < plan->vsmmus->len)
             continue;
         g_string_append(out, "  vSMMU for ");
-        viommuAppendClean(out, placed->smmu);
+        virTextAppendClean(out, placed->smmu);
         g_string_append(out, " removed: no device needs it\n");
     }
 }
@@ -106,7 +106,7 @@ defineText(viommuInput *input, const char *text, const viommuPlan *plan, GString
     if (!name)
         return VIOMMU_EXIT_REFUSED;
     g_string_append(out, "Domain '");
-    viommuAppendClean(out, name);
+    virTextAppendClean(out, name);
     g_string_append_printf(out, "' defined from %s\n", input->file);
     if (!plan) {
         g_string_append(out, "  unchanged: it asks viommu for nothing\n");

@@ -156,9 +156,9 @@ viommuHostCheckFormat(const GPtrArray *verdicts, bool coloured, GString *out)
                              names[verdict->verdict].name);
         if (verdict->text || verdict->hint) {
             g_string_append(out, " (");
-            viommuAppendClean(out, verdict->text ? verdict->text : "");
+            virTextAppendClean(out, verdict->text ? verdict->text : "");
             g_string_append(out, verdict->text && verdict->hint ? ": " : "");
-            viommuAppendClean(out, verdict->hint ? verdict->hint : "");
+            virTextAppendClean(out, verdict->hint ? verdict->hint : "");
             g_string_append_c(out, ')');
         }
         g_string_append_c(out, '\n');

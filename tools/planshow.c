@@ -108,14 +108,14 @@ appendDevice(GString *text, const viommuPlanDevice *dev, bool colour)
         g_string_append(text, " as written");
     if (dev->device->network) {
         g_string_append(text, ", for a VF of network '");
-        viommuAppendClean(text, dev->device->network);
+        virTextAppendClean(text, dev->device->network);
         g_string_append_c(text, '\'');
     }
     if (host->haveIds && host->vendor >= 0 && host->device >= 0)
         g_string_append_printf(text, ", %04x:%04x", (unsigned)host->vendor, (unsigned)host->device);
     if (host->haveIds && host->driver) {
         g_string_append(text, ", ");
-        viommuAppendClean(text, host->driver);
+        virTextAppendClean(text, host->driver);
     }
     if (host->haveIds && host->group >= 0)
         g_string_append_printf(text, ", group %d", host->group);
@@ -178,9 +178,9 @@ appendReasons(GString *out, const viommuPlan *plan)
         const viommuReason *reason = g_ptr_array_index(plan->reasons, i);
 
         g_string_append_printf(out, "  %-4s", reason->rule);
-        viommuAppendClean(out, reason->about);
+        virTextAppendClean(out, reason->about);
         g_string_append(out, ": ");
-        viommuAppendClean(out, reason->text);
+        virTextAppendClean(out, reason->text);
         g_string_append_c(out, '\n');
     }
 }

@@ -25,26 +25,11 @@ viommuTermIsUnicode(void)
 }
 
 void
-viommuAppendClean(GString *out, const char *text)
-{
-    for (; *text; text++) {
-        unsigned char c = (unsigned char)*text;
-
-        /* C1 control characters are U+0080 to U+009F: 0xc2 and 0x80 to 0x9f in UTF-8. */
-        if (c == 0xc2 && (unsigned char)text[1] >= 0x80 && (unsigned char)text[1] <= 0x9f) {
-            text++;
-            c = '\0';
-        }
-        g_string_append_c(out, c < 0x20 || c == 0x7f ? '?' : (char)c);
-    }
-}
-
-void
 viommuAppendColoured(GString *out, bool coloured, viommuColour colour, const char *text)
 {
     if (coloured)
         g_string_append_printf(out, "\033[%dm", (int)colour);
-    viommuAppendClean(out, text);
+    virTextAppendClean(out, text);
     if (coloured)
         g_string_append(out, "\033[0m");
 }
@@ -74,7 +59,7 @@ viommuReportError(const char *text)
     g_autoptr(GString) out = g_string_new(NULL);
 
     appendSeverity(out, VIOMMU_SEVERITY_ERROR, viommuTermHasColour(STDERR_FILENO));
-    viommuAppendClean(out, text);
+    virTextAppendClean(out, text);
     fprintf(stderr, "%s\n", out->str);
 }
 
@@ -92,14 +77,14 @@ viommuFormatFindings(GString *out, const GPtrArray *findings, bool quiet, bool c
         if (f->line)
             g_string_append_printf(out, "line %u: ", f->line);
         g_string_append_printf(out, "%s: ", f->id);
-        viommuAppendClean(out, f->text);
+        virTextAppendClean(out, f->text);
         if (f->consequence) {
             g_string_append(out, "\n" INDENT);
-            viommuAppendClean(out, f->consequence);
+            virTextAppendClean(out, f->consequence);
         }
         if (f->remedy) {
             g_string_append(out, "\n" INDENT "fix: ");
-            viommuAppendClean(out, f->remedy);
+            virTextAppendClean(out, f->remedy);
         }
         g_string_append_c(out, '\n');
     }

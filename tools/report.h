@@ -5,6 +5,7 @@
 #pragma once
 
 #include "viommu_finding.h"
+#include "virtext.h"
 
 #include <glib.h>
 #include <stdbool.h>
@@ -23,10 +24,7 @@ typedef enum {
     VIOMMU_COLOUR_CYAN = 36,
 } viommuColour;
 
-/* Appends @text, which may come from a document: control characters become '?'. */
-void viommuAppendClean(GString *out, const char *text);
-
-/* The same, in @colour if @coloured. */
+/* Appends @text with control characters as '?', in @colour if @coloured. */
 void viommuAppendColoured(GString *out, bool coloured, viommuColour colour, const char *text);
 
 /* "error: TEXT" on standard error. */

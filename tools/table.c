@@ -43,7 +43,7 @@ viommuTableAdd(viommuTable *table, const char *const *cells)
     for (i = 0; i < table->columns; i++) {
         GString *clean = g_string_new(NULL);
 
-        viommuAppendClean(clean, cells[i] ? cells[i] : "-");
+        virTextAppendClean(clean, cells[i] ? cells[i] : "-");
         g_ptr_array_add(table->cells, g_string_free(clean, FALSE));
     }
 }

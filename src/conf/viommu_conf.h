@@ -261,6 +261,9 @@ typedef struct {
     GArray *devices; /* of virPCIAddr: <address type='pci'> elements */
 } viommuNetwork;
 
+/* A network that hands out no host devices. */
+viommuNetwork *viommuNetworkNew(const char *name);
+
 /* Reads a network; a network without hostdev forwarding gives one with neither netdev nor devices. */
 viommuNetwork *viommuNetworkParse(const char *text, size_t len, GError **error);
 void viommuNetworkFree(viommuNetwork *net);

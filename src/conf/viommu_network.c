@@ -34,6 +34,16 @@ parseForward(viommuNetwork *net, const viommuXML *xml, const xmlNode *forward, G
 }
 
 viommuNetwork *
+viommuNetworkNew(const char *name)
+{
+    viommuNetwork *net = g_new0(viommuNetwork, 1);
+
+    net->name = g_strdup(name);
+    net->devices = g_array_new(FALSE, FALSE, sizeof(virPCIAddr));
+    return net;
+}
+
+viommuNetwork *
 viommuNetworkParse(const char *text, size_t len, GError **error)
 {
     g_autoptr(viommuXML) xml = viommuXMLParse(text, len, error);
@@ -44,8 +54,7 @@ viommuNetworkParse(const char *text, size_t len, GError **error)
     if (!xml)
         return NULL;
     root = viommuXMLRoot(xml);
-    net = g_new0(viommuNetwork, 1);
-    net->devices = g_array_new(FALSE, FALSE, sizeof(virPCIAddr));
+    net = viommuNetworkNew(NULL);
     net->name = viommuXMLContent(viommuXMLChild(root, "name"));
     if (!viommuXMLIs(root, "network") || !net->name) {
         viommuErrorAt(error, VIOMMU_ERROR_XML, viommuXMLLine(xml, root),

@@ -80,3 +80,18 @@ virTextParseSet(const char *text)
     }
     return set;
 }
+
+void
+virTextAppendClean(GString *out, const char *text)
+{
+    for (; *text; text++) {
+        unsigned char c = (unsigned char)*text;
+
+        /* C1 control characters are U+0080 to U+009F: 0xc2 and 0x80 to 0x9f in UTF-8. */
+        if (c == 0xc2 && (unsigned char)text[1] >= 0x80 && (unsigned char)text[1] <= 0x9f) {
+            text++;
+            c = '\0';
+        }
+        g_string_append_c(out, c < 0x20 || c == 0x7f ? '?' : (char)c);
+    }
+}

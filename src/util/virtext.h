@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Values as libvirt writes them in text: sizes with a unit, and sets of numbers.
+ * Values as libvirt writes them in text: sizes with a unit, and sets of numbers; and text for people.
  */
 #pragma once
 
@@ -18,3 +18,6 @@ bool virTextParseSize(const char *text, const char *unit, uint64_t *ret_bytes);
 /* Reads a set such as "0-2,5,^1" and returns its members in ascending order, as unsigned, each once; NULL
  * if @text is not a set. Free with g_array_unref. */
 GArray *virTextParseSet(const char *text);
+
+/* Appends @text, which may come from a document: control characters become '?'. */
+void virTextAppendClean(GString *out, const char *text);

@@ -1,0 +1,366 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Gives a device that is plugged into, or changed in, a domain with vSMMUs its address below the right
+ * one.
+ */
+#include "viommu_attach.h"
+#include "viommu_check.h"
+#include "viommu_rewrite_priv.h"
+#include "viommuerror.h"
+
+#include <string.h>
+
+static const char *const deviceWords[] = { "hostdev", "network", NULL };
+
+/* A domain as libvirt has it, with the device in it as its last. */
+typedef struct {
+    viommuDomain *dom;
+    viommuDevice *dev;
+} pluggedDomain;
+
+static void
+pluggedClear(pluggedDomain *plugged)
+{
+    g_clear_pointer(&plugged->dom, viommuDomainFree);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(pluggedDomain, pluggedClear)
+
+/* The text of the domain with @device at the end of its devices, or NULL if it has none. */
+static char *
+plugText(const viommuDomain *dom, const char *device, size_t deviceLen, size_t *ret_len)
+{
+    size_t len;
+    const char *text = viommuXMLText(dom->xml, &len);
+    const viommuSpan *span = dom->devicesNode ? viommuXMLSpan(dom->xml, dom->devicesNode) : NULL;
+    GString *out;
+
+    if (!span || span->contentEnd >= span->end)
+        return NULL;
+    out = g_string_new_len(text, (gssize)span->contentEnd);
+    g_string_append_len(out, device, (gssize)deviceLen);
+    g_string_append_len(out, text + span->contentEnd, (gssize)(len - span->contentEnd));
+    *ret_len = out->len;
+    return g_string_free(out, FALSE);
+}
+
+/* Reads @dom with @device in it. False without @error if it has no place for devices. */
+static bool
+plug(pluggedDomain *plugged, const viommuDomain *dom, const char *device, size_t deviceLen,
+     GError **error)
+{
+    size_t len = 0;
+    g_autofree char *text = plugText(dom, device, deviceLen, &len);
+
+    if (!text)
+        return false;
+    plugged->dom = viommuDomainParse(text, len, error);
+    if (!plugged->dom)
+        return false;
+    /* An <iommu> or a PCI controller is no device there; neither can be plugged. */
+    if (plugged->dom->devices->len == dom->devices->len + 1)
+        plugged->dev = g_ptr_array_index(plugged->dom->devices, dom->devices->len);
+    return plugged->dev != NULL;
+}
+
+/* @device with its guest address, which it does not have yet. */
+static void
+appendWithAddress(GString *out, const viommuXML *xml, const viommuGuestAddr *addr)
+{
+    size_t len;
+    const char *text = viommuXMLText(xml, &len);
+    const xmlNode *root = viommuXMLRoot(xml);
+    const viommuSpan *span = viommuXMLSpan(xml, root);
+    const xmlNode *there = viommuXMLChild(root, "address");
+    g_autofree char *line = g_strdup_printf(
+        "<address type='pci' domain='0x%04x' bus='0x%02x' slot='0x%02x' function='0x%x'/>",
+        addr->domain, addr->bus, addr->slot, addr->function);
+
+    if (there) { /* one that says nothing */
+        const viommuSpan *old = viommuXMLSpan(xml, there);
+
+        g_string_append_len(out, text, (gssize)old->begin);
+        g_string_append(out, line);
+        g_string_append_len(out, text + old->end, (gssize)(len - old->end));
+    } else if (span->content == span->end) { /* <hostdev .../> */
+        size_t slash = span->end - strlen("/>");
+
+        g_string_append_len(out, text, (gssize)slash);
+        g_string_append_printf(out, ">%s</%s>", line, (const char *)root->name);
+        g_string_append_len(out, text + span->end, (gssize)(len - span->end));
+    } else {
+        g_string_append_len(out, text, (gssize)span->contentEnd);
+        g_string_append(out, line);
+        g_string_append_len(out, text + span->contentEnd, (gssize)(len - span->contentEnd));
+    }
+}
+
+/* Asks for the domains that the call is about: the running one, the next one, or both. */
+static bool
+needDomains(viommuRewrite *self, viommuRewriteVerdict *ret_verdict)
+{
+    bool config = self->flags & VIOMMU_REWRITE_CONFIG;
+    bool live = !config || (self->flags & VIOMMU_REWRITE_LIVE);
+
+    if (live && !self->live)
+        return viommuRewriteAsk(self, VIOMMU_ASK_DOMAIN, NULL, ret_verdict);
+    if (config && !self->inactive)
+        return viommuRewriteAsk(self, VIOMMU_ASK_DOMAIN_INACTIVE, NULL, ret_verdict);
+    return true;
+}
+
+/* True if some finding of @known says the same. */
+static bool
+isKnown(const GPtrArray *known, const viommuFinding *f)
+{
+    size_t i;
+
+    for (i = 0; i < known->len; i++) {
+        const viommuFinding *other = g_ptr_array_index(known, i);
+
+        if (strcmp(other->id, f->id) == 0 && strcmp(other->text, f->text) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* Refuses for the errors that @after has and @before has not. Lines are of libvirt's XML, which nobody sees. */
+static bool
+judge(viommuRewrite *self, viommuDomain *before, viommuDomain *after,
+      viommuRewriteVerdict *ret_verdict)
+{
+    g_autoptr(GPtrArray) known = viommuFindingsNew();
+    g_autoptr(GPtrArray) found = viommuFindingsNew();
+    g_autoptr(GPtrArray) fresh = viommuFindingsNew();
+    viommuCheckContext context = { .host = self->host->topo };
+    size_t i;
+
+    viommuCheckDomain(before, &context, known);
+    viommuCheckDomain(after, &context, found);
+    for (i = 0; i < found->len; i++) {
+        const viommuFinding *f = g_ptr_array_index(found, i);
+
+        if (f->severity == VIOMMU_SEVERITY_ERROR && !isKnown(known, f))
+            viommuFindingsAdd(fresh, f->id, f->severity, 0, f->consequence, f->remedy, "%s",
+                              f->text);
+    }
+    return fresh->len ? viommuRewriteRefuse(self, fresh, ret_verdict) : true;
+}
+
+/* The domain as it is and with the device, both bound to the host. */
+static bool
+prepare(viommuRewrite *self, viommuDomain *before, pluggedDomain *plugged, const char *device,
+        size_t len, viommuRewriteVerdict *ret_verdict)
+{
+    g_autoptr(GError) error = NULL;
+
+    *ret_verdict = VIOMMU_REWRITE_PASS;
+    if (!plug(plugged, before, device, len, &error))
+        return error ? viommuRewriteRefuseError(self, g_steal_pointer(&error), ret_verdict) : false;
+    if (!viommuRewriteNeedHost(self, plugged->dom, ret_verdict))
+        return false;
+    if (!viommuHostBind(self->host, before, NULL, &error) ||
+        !viommuHostBind(self->host, plugged->dom, NULL, &error))
+        return viommuRewriteRefuseError(self, g_steal_pointer(&error), ret_verdict);
+    return true;
+}
+
+/* Leaves in @ports, if it has any, only those that @others has too. */
+static void
+keepCommon(GArray *ports, const GArray *others)
+{
+    guint i, j;
+
+    for (i = 0; i < ports->len;) {
+        unsigned port = g_array_index(ports, unsigned, i);
+
+        for (j = 0; j < others->len && g_array_index(others, unsigned, j) != port; j++)
+            ;
+        if (j == others->len)
+            g_array_remove_index(ports, i);
+        else
+            i++;
+    }
+}
+
+/* The same host device in @dom, or NULL. */
+static const viommuDevice *
+findSame(const viommuDomain *dom, const viommuDevice *dev)
+{
+    size_t i;
+
+    for (i = 0; i < dom->devices->len; i++) {
+        const viommuDevice *other = g_ptr_array_index(dom->devices, i);
+
+        if (other->kind == VIOMMU_DEVICE_ASSIGNED && dev->kind == VIOMMU_DEVICE_ASSIGNED &&
+            g_strcmp0(other->key, dev->key) == 0)
+            return other;
+    }
+    return NULL;
+}
+
+/* One of the domains that the call is about. */
+typedef struct {
+    viommuDomain *before;
+    pluggedDomain plugged;
+} target;
+
+static void
+targetClear(void *data)
+{
+    target *self = data;
+
+    viommuDomainFree(self->before);
+    pluggedClear(&self->plugged);
+}
+
+/* Reads @text, if it is given and vSMMUs are in it, into @targets with the device. */
+static bool
+addTarget(viommuRewrite *self, GArray *targets, const char *text, const char *device, size_t len,
+          viommuRewriteVerdict *ret_verdict)
+{
+    g_autoptr(GError) error = NULL;
+    target one = { 0 };
+    bool good;
+
+    /* Most domains have none, and need not be read. */
+    if (!text || !strstr(text, "smmuv3"))
+        return true;
+    one.before = viommuDomainParse(text, strlen(text), &error);
+    if (!one.before)
+        return viommuRewriteRefuseError(self, g_steal_pointer(&error), ret_verdict);
+    if (!viommuAttachMatters(one.before)) {
+        targetClear(&one);
+        return true;
+    }
+    g_free(self->name);
+    self->name = g_strdup(one.before->name);
+    good = prepare(self, one.before, &one.plugged, device, len, ret_verdict);
+    g_array_append_val(targets, one);
+    return good;
+}
+
+/* The address for the device in all of @targets; false with the verdict if it needs none, or gets none. */
+static bool
+chooseAddress(viommuRewrite *self, GArray *targets, viommuGuestAddr *ret_addr,
+              viommuRewriteVerdict *ret_verdict)
+{
+    g_autoptr(GPtrArray) findings = viommuFindingsNew();
+    g_autoptr(GArray) ports = NULL;
+    bool needed = false;
+    size_t i;
+
+    *ret_verdict = VIOMMU_REWRITE_PASS;
+    for (i = 0; i < targets->len; i++) {
+        const target *one = &g_array_index(targets, target, i);
+        const viommuDevice *same = self->kind == VIOMMU_REWRITE_UPDATE
+                                       ? findSame(one->before, one->plugged.dev) : NULL;
+        g_autoptr(GArray) found = NULL;
+
+        if (same) {
+            *ret_addr = same->addr;
+            return same->hasAddr && !one->plugged.dev->hasAddr;
+        }
+        needed = needed || viommuAttachNeedsAddress(one->plugged.dom, one->plugged.dev);
+        found = viommuAttachPorts(one->plugged.dom, self->host->topo, one->plugged.dev, findings);
+        if (ports)
+            keepCommon(ports, found);
+        else
+            ports = g_steal_pointer(&found);
+    }
+    if (!needed || self->kind == VIOMMU_REWRITE_UPDATE)
+        return false;
+    if (viommuFindingsHaveError(findings))
+        return viommuRewriteRefuse(self, findings, ret_verdict);
+    if (!ports->len)
+        return viommuRewriteRefuseError(
+            self,
+            g_error_new(VIOMMU_ERROR, VIOMMU_ERROR_REFUSED,
+                        "V05: no root port is free both in the running domain and in its "
+                        "configuration; attach the device to one after the other"),
+            ret_verdict);
+    *ret_addr = (viommuGuestAddr){ .bus = g_array_index(ports, unsigned, 0) };
+    return true;
+}
+
+/* Judges the device, with the address that it has by now, in all @targets. */
+static bool
+judgeAll(viommuRewrite *self, GArray *targets, const char *device, size_t len,
+         viommuRewriteVerdict *ret_verdict)
+{
+    size_t i;
+
+    for (i = 0; i < targets->len; i++) {
+        target *one = &g_array_index(targets, target, i);
+        g_auto(pluggedDomain) after = { 0 };
+
+        if (!prepare(self, one->before, &after, device, len, ret_verdict) ||
+            !judge(self, one->before, after.dom, ret_verdict))
+            return false;
+    }
+    return true;
+}
+
+static void
+describe(viommuRewrite *self, const target *first, const viommuGuestAddr *addr)
+{
+    g_string_append_printf(self->words, "%s at %04x:%02x:%02x.%x", first->plugged.dev->what,
+                           addr->domain, addr->bus, addr->slot, addr->function);
+}
+
+static viommuRewriteVerdict
+rewrite(viommuRewrite *self, const viommuXML *xml, const char *device, size_t len)
+{
+    viommuRewriteVerdict verdict = VIOMMU_REWRITE_PASS;
+    g_autoptr(GArray) targets = g_array_new(FALSE, FALSE, sizeof(target));
+    g_autoptr(viommuXML) placed = NULL;
+    g_autoptr(GError) error = NULL;
+    viommuGuestAddr addr;
+    bool found;
+
+    g_array_set_clear_func(targets, targetClear);
+    if (!needDomains(self, &verdict) ||
+        !addTarget(self, targets, self->live, device, len, &verdict) ||
+        !addTarget(self, targets, self->inactive, device, len, &verdict) || !targets->len)
+        return verdict;
+    found = chooseAddress(self, targets, &addr, &verdict);
+    if (verdict != VIOMMU_REWRITE_PASS)
+        return verdict;
+    if (!found) {
+        if (self->kind == VIOMMU_REWRITE_ATTACH &&
+            !judgeAll(self, targets, device, len, &verdict))
+            return verdict;
+        return VIOMMU_REWRITE_PASS;
+    }
+    appendWithAddress(self->result, xml, &addr);
+    placed = viommuXMLParse(self->result->str, self->result->len, &error);
+    if (!placed) {
+        viommuRewriteRefuseError(self, g_steal_pointer(&error), &verdict);
+        return verdict;
+    }
+    if (self->kind == VIOMMU_REWRITE_ATTACH) {
+        const viommuSpan *span = viommuXMLSpan(placed, viommuXMLRoot(placed));
+
+        if (!judgeAll(self, targets, self->result->str + span->begin, span->end - span->begin,
+                      &verdict))
+            return verdict;
+    }
+    describe(self, &g_array_index(targets, target, 0), &addr);
+    return VIOMMU_REWRITE_REPLACE;
+}
+
+viommuRewriteVerdict
+viommuRewriteDevice(viommuRewrite *self)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(viommuXML) xml = viommuXMLParse(self->text, self->len, &error);
+    viommuRewriteVerdict verdict = VIOMMU_REWRITE_PASS;
+    const viommuSpan *span;
+
+    if (!xml) {
+        if (viommuRewriteIsSuspicious(self->text, self->len, error, deviceWords))
+            viommuRewriteRefuseError(self, g_steal_pointer(&error), &verdict);
+        return verdict;
+    }
+    span = viommuXMLSpan(xml, viommuXMLRoot(xml));
+    return rewrite(self, xml, self->text + span->begin, span->end - span->begin);
+}

@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Rewrites domains: the whole text, or those within a snapshot or checkpoint.
+ */
+#include "viommu_place.h"
+#include "viommu_rewrite_priv.h"
+#include "viommuerror.h"
+#include "virtext.h"
+
+#include <string.h>
+
+/* Words without which no domain asks; with a policy also those without which it does not ask for it. */
+static const char *const askingWords[] = { "nested", "viommu", NULL };
+static const char *const policyWords[] = { "nested", "viommu", "hostdev", "network", NULL };
+
+/* A domain within the text. That of an inactive one in a snapshot has another name for its root. */
+typedef struct {
+    size_t begin; /* in the text, behind "<domain" or the like */
+    size_t end;   /* in its end tag, behind "</" */
+} domainPart;
+
+/* Notes what was placed, for the log. */
+static void
+appendPlan(GString *out, const viommuPlan *plan)
+{
+    size_t i, j;
+
+    for (i = 0; i < plan->vsmmus->len; i++) {
+        const viommuVSMMU *vsmmu = g_ptr_array_index(plan->vsmmus, i);
+
+        g_string_append_printf(out, "%svSMMU for %s on bus %u (", out->len ? ", " : "",
+                               vsmmu->smmu->name, vsmmu->controller);
+        for (j = 0; j < vsmmu->devices->len; j++) {
+            const viommuPlanDevice *dev = g_ptr_array_index(vsmmu->devices, j);
+
+            g_string_append_printf(out, "%s%s", j ? " " : "", dev->host->name);
+        }
+        g_string_append(out, j ? ")" : "no device)");
+    }
+    if (!out->len)
+        g_string_append(out, "no vSMMU left");
+}
+
+/* What both sides of the connection can do. */
+static bool
+needPeer(viommuRewrite *self, viommuRewriteVerdict *ret_verdict)
+{
+    g_autoptr(GError) error = NULL;
+
+    if (!self->peer->haveLibvirt)
+        return viommuRewriteAsk(self, VIOMMU_ASK_LIBVIRT_VERSION, NULL, ret_verdict);
+    if (!self->peer->haveQemu)
+        return viommuRewriteAsk(self, VIOMMU_ASK_QEMU_VERSION, NULL, ret_verdict);
+    if (!viommuPlacementFitsLibvirt(self->peer->libvirt, &error))
+        return viommuRewriteRefuseError(self, g_steal_pointer(&error), ret_verdict);
+    return true;
+}
+
+static bool
+place(viommuRewrite *self, const viommuDomain *dom, char **ret_text, size_t *ret_len,
+      viommuRewriteVerdict *ret_verdict)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(viommuPlacement) placement =
+        viommuPlacementNew(dom, self->host, self->peer->qemu, &error);
+
+    if (!placement)
+        return viommuRewriteRefuseError(self, g_steal_pointer(&error), ret_verdict);
+    if (placement->refused) {
+        viommuRewriteRefuse(self, placement->findings, ret_verdict);
+        if (dom->byPolicy)
+            g_string_append(self->words, " (the policy of the service asks for it; "
+                                         "the extra spec viommu:nested=no keeps a domain out)");
+        return false;
+    }
+    appendPlan(self->words, placement->plan);
+    *ret_text = g_steal_pointer(&placement->native);
+    *ret_len = placement->nativeLen;
+    return true;
+}
+
+/* Expands the domain @text into *@ret_text, which stays NULL for one that asks for nothing. */
+static bool
+expand(viommuRewrite *self, const char *text, size_t len, char **ret_text, size_t *ret_len,
+       viommuRewriteVerdict *ret_verdict)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(viommuDomain) dom = viommuDomainParse(text, len, &error);
+    viommuPolicy policy = self->context->policy;
+
+    if (!dom) {
+        /* Whatever is wrong with a domain that asks for nothing, libvirt will say. */
+        if (!viommuRewriteIsSuspicious(text, len, error,
+                                       policy == VIOMMU_POLICY_OFF ? askingWords : policyWords))
+            return true;
+        return viommuRewriteRefuseError(self, g_steal_pointer(&error), ret_verdict);
+    }
+    g_free(self->name);
+    self->name = g_strdup(dom->name);
+    if (!viommuDomainIsRequest(dom) && !viommuDomainFitsPolicy(dom, policy))
+        return true;
+    if (!viommuRewriteNeedHost(self, dom, ret_verdict))
+        return false;
+    if (!viommuHostBind(self->host, dom, NULL, &error))
+        return viommuRewriteRefuseError(self, g_steal_pointer(&error), ret_verdict);
+    if (!viommuDomainIsRequest(dom))
+        return true;
+    return needPeer(self, ret_verdict) && place(self, dom, ret_text, ret_len, ret_verdict);
+}
+
+static viommuRewriteVerdict
+finish(viommuRewrite *self)
+{
+    if (self->result->len > VIOMMU_XML_MAX) {
+        viommuRewriteVerdict verdict;
+
+        viommuRewriteRefuseError(
+            self,
+            g_error_new(VIOMMU_ERROR, VIOMMU_ERROR_REFUSED,
+                        "the expanded domain has more than the %d bytes that libvirt takes",
+                        VIOMMU_XML_MAX),
+            &verdict);
+        return verdict;
+    }
+    return VIOMMU_REWRITE_REPLACE;
+}
+
+/* Appends part @part of the text, rewritten; *@changed if it is. */
+static bool
+appendPart(viommuRewrite *self, const domainPart *part, bool *changed,
+           viommuRewriteVerdict *ret_verdict)
+{
+    g_autoptr(GString) domain = g_string_new("<domain");
+    g_autofree char *fresh = NULL;
+    size_t len = 0;
+
+    g_string_append_len(domain, self->text + part->begin, (gssize)(part->end - part->begin));
+    g_string_append(domain, "domain>");
+    if (!expand(self, domain->str, domain->len, &fresh, &len, ret_verdict))
+        return false;
+    if (fresh) {
+        size_t front = strlen("<domain");
+
+        g_string_append_len(self->result, fresh + front,
+                            (gssize)(len - front - strlen("domain>")));
+        *changed = true;
+    } else {
+        g_string_append_len(self->result, self->text + part->begin,
+                            (gssize)(part->end - part->begin));
+    }
+    return true;
+}
+
+/* The domains in a snapshot or checkpoint, of domainPart; those without content are not worth a look. */
+static GArray *
+findParts(const viommuXML *xml)
+{
+    static const char *const elements[] = { "domain", "inactiveDomain" };
+    GArray *parts = g_array_new(FALSE, FALSE, sizeof(domainPart));
+    const xmlNode *node;
+    size_t i;
+
+    for (node = viommuXMLRoot(xml)->children; node; node = node->next) {
+        for (i = 0; i < G_N_ELEMENTS(elements); i++) {
+            const viommuSpan *span = viommuXMLIs(node, elements[i]) ? viommuXMLSpan(xml, node) : NULL;
+            domainPart part;
+
+            if (!span || span->contentEnd >= span->end)
+                continue;
+            part.begin = span->begin + strlen("<") + strlen(elements[i]);
+            part.end = span->contentEnd + strlen("</");
+            g_array_append_val(parts, part);
+        }
+    }
+    return parts;
+}
+
+static viommuRewriteVerdict
+rewriteEmbedded(viommuRewrite *self)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(viommuXML) xml = viommuXMLParse(self->text, self->len, &error);
+    viommuRewriteVerdict verdict = VIOMMU_REWRITE_PASS;
+    g_autoptr(GArray) parts = NULL;
+    bool changed = false;
+    size_t at = 0;
+    size_t i;
+
+    if (!xml) {
+        if (viommuRewriteIsSuspicious(self->text, self->len, error, policyWords))
+            viommuRewriteRefuseError(self, g_steal_pointer(&error), &verdict);
+        return verdict;
+    }
+    parts = findParts(xml);
+    for (i = 0; i < parts->len; i++) {
+        const domainPart *part = &g_array_index(parts, domainPart, i);
+
+        g_string_append_len(self->result, self->text + at, (gssize)(part->begin - at));
+        if (!appendPart(self, part, &changed, &verdict))
+            return verdict;
+        at = part->end;
+    }
+    if (!changed)
+        return VIOMMU_REWRITE_PASS;
+    g_string_append_len(self->result, self->text + at, (gssize)(self->len - at));
+    return finish(self);
+}
+
+viommuRewriteVerdict
+viommuRewriteDomains(viommuRewrite *self)
+{
+    viommuRewriteVerdict verdict = VIOMMU_REWRITE_PASS;
+    g_autofree char *fresh = NULL;
+    size_t len = 0;
+
+    if (self->kind == VIOMMU_REWRITE_EMBEDDED)
+        return rewriteEmbedded(self);
+    if (!expand(self, self->text, self->len, &fresh, &len, &verdict) || !fresh)
+        return verdict;
+    g_string_append_len(self->result, fresh, (gssize)len);
+    return finish(self);
+}

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What the files of the rewriter share. A rewrite is run from the beginning each time, with what was
+ * answered so far at hand: a step that needs more asks, and ends the run.
+ */
+#pragma once
+
+#include "viommu_finding.h"
+#include "viommu_rewrite.h"
+
+struct viommuRewrite {
+    viommuRewriteKind kind;
+    const viommuRewriteContext *context;
+    viommuPeer *peer;
+    char *text;
+    size_t len;
+    unsigned flags;
+
+    viommuHost *host;     /* networks as they are answered; its map is read once it is needed */
+    bool hostRead;
+    GHashTable *unknown;  /* networks that libvirt does not give: name -> why */
+    char *live;           /* answers to ASK_DOMAIN and ASK_DOMAIN_INACTIVE, or NULL */
+    char *inactive;
+
+    viommuQuestion question;
+    char *questionName;   /* NULL: none */
+    GString *result;      /* REPLACE */
+    GString *words;
+    char *name;
+};
+
+/* Each of these returns true to go on; if not, the verdict is in *@ret_verdict. */
+
+/* Asks. */
+bool viommuRewriteAsk(viommuRewrite *self, viommuQuestion question, const char *name,
+                      viommuRewriteVerdict *ret_verdict);
+
+/* Refuses, for the errors of @findings, or for @error, which is freed. */
+bool viommuRewriteRefuse(viommuRewrite *self, const GPtrArray *findings,
+                         viommuRewriteVerdict *ret_verdict);
+bool viommuRewriteRefuseError(viommuRewrite *self, GError *error,
+                              viommuRewriteVerdict *ret_verdict);
+
+/* Finds out the networks that @dom needs, and reads the map of the host. */
+bool viommuRewriteNeedHost(viommuRewrite *self, const viommuDomain *dom,
+                           viommuRewriteVerdict *ret_verdict);
+
+/* True if a text that could not be read, for @error, may ask for something all the same: it is refused then, and
+ * not passed on unseen. It does so only with one of @words, which end with NULL. */
+bool viommuRewriteIsSuspicious(const char *text, size_t len, const GError *error, const char *const *words);
+
+/* The two halves: each returns the verdict. */
+viommuRewriteVerdict viommuRewriteDomains(viommuRewrite *self);
+viommuRewriteVerdict viommuRewriteDevice(viommuRewrite *self);

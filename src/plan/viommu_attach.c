@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Where a hotplugged device can go.
+ */
+#include "viommu_attach.h"
+
+#include <string.h>
+
+/* A vSMMU with an expander bus that exists. */
+static const viommuController *
+busOf(const viommuDomain *dom, const viommuIOMMU *iommu)
+{
+    const viommuController *bus = NULL;
+
+    if (strcmp(iommu->model, "smmuv3") == 0 && iommu->pciBus > 0)
+        bus = viommuDomainFindController(dom, (unsigned)iommu->pciBus);
+    return bus && bus->model == VIOMMU_PCI_EXPANDER ? bus : NULL;
+}
+
+bool
+viommuAttachMatters(const viommuDomain *dom)
+{
+    size_t i;
+
+    for (i = 0; i < dom->iommus->len; i++) {
+        if (busOf(dom, g_ptr_array_index(dom->iommus, i)))
+            return true;
+    }
+    return false;
+}
+
+/* Is @port a root port that nothing but @dev stands on? */
+static bool
+isFree(const viommuDomain *dom, const viommuController *port, const viommuDevice *dev)
+{
+    size_t i;
+
+    if (port->model != VIOMMU_PCI_ROOT_PORT)
+        return false;
+    for (i = 0; i < dom->devices->len; i++) {
+        const viommuDevice *other = g_ptr_array_index(dom->devices, i);
+
+        if (other != dev && other->hasAddr && other->addr.domain == 0 &&
+            other->addr.bus == port->index)
+            return false;
+    }
+    for (i = 0; i < dom->controllers->len; i++) {
+        const viommuController *other = g_ptr_array_index(dom->controllers, i);
+
+        if (other->hasAddr && other->addr.bus == port->index)
+            return false;
+    }
+    return true;
+}
+
+static int
+compareIndexes(const void *a, const void *b)
+{
+    unsigned one = *(const unsigned *)a;
+    unsigned two = *(const unsigned *)b;
+
+    return one < two ? -1 : one > two;
+}
+
+/* Adds the free ports below @bus (NULL: below none), by index. */
+static void
+addFree(GArray *ports, const viommuDomain *dom, const viommuController *bus,
+        const viommuDevice *dev)
+{
+    g_autoptr(GArray) found = g_array_new(FALSE, FALSE, sizeof(unsigned));
+    size_t i;
+
+    for (i = 0; i < dom->controllers->len; i++) {
+        const viommuController *port = g_ptr_array_index(dom->controllers, i);
+
+        if (viommuDomainFindExpander(dom, port->index) == bus && isFree(dom, port, dev))
+            g_array_append_val(found, port->index);
+    }
+    g_array_sort(found, compareIndexes);
+    g_array_append_vals(ports, found->data, found->len);
+}
+
+/* Does the vSMMU on @bus stand for @smmu? The devices below it tell, or what an earlier expansion noted; with
+ * neither it stands for none yet, which is NULL. */
+static bool
+standsFor(const viommuDomain *dom, const virSMMUTopology *host, const viommuController *bus,
+          const viommuDevice *dev, const virSMMU *smmu)
+{
+    size_t i;
+
+    for (i = 0; i < dom->devices->len; i++) {
+        const viommuDevice *other = g_ptr_array_index(dom->devices, i);
+        const virSMMUDevice *found = NULL;
+
+        if (other != dev && other->haveSource && other->hasAddr &&
+            viommuDomainFindExpander(dom, other->addr.bus) == bus)
+            found = virSMMUTopologyFindDevice(host, &other->source);
+        if (found)
+            return smmu && found->smmu == smmu;
+    }
+    for (i = 0; i < dom->placed->len; i++) {
+        const viommuPlaced *placed = g_ptr_array_index(dom->placed, i);
+
+        if (placed->controller == bus->index)
+            return smmu && strcmp(placed->smmu, smmu->name) == 0;
+    }
+    return !smmu;
+}
+
+/* Adds the free ports below the vSMMUs that stand for @smmu (NULL: for none yet); returns how many these are. */
+static unsigned
+addFreeOf(GArray *ports, const viommuDomain *dom, const virSMMUTopology *host,
+          const viommuDevice *dev, const virSMMU *smmu)
+{
+    unsigned count = 0;
+    size_t i;
+
+    for (i = 0; i < dom->iommus->len; i++) {
+        const viommuController *bus = busOf(dom, g_ptr_array_index(dom->iommus, i));
+
+        if (!bus || !standsFor(dom, host, bus, dev, smmu))
+            continue;
+        count++;
+        addFree(ports, dom, bus, dev);
+    }
+    return count;
+}
+
+static void
+findHostPorts(GArray *ports, const viommuDomain *dom, const virSMMUTopology *host,
+              const viommuDevice *dev, GPtrArray *findings)
+{
+    const virSMMUDevice *found = virSMMUTopologyFindDevice(host, &dev->source);
+    const virSMMU *smmu = found ? found->smmu : NULL;
+    g_autofree char *remedy = NULL;
+    unsigned count;
+
+    if (!smmu || smmu->kind != VIR_SMMU_KIND_SMMUV3) {
+        viommuFindingsAdd(findings, "V02", VIOMMU_SEVERITY_ERROR, dev->line, NULL,
+                          "give the guest a device that is behind an SMMUv3", "%s is %s", dev->what,
+                          found ? "behind no SMMUv3" : "not on this host");
+        return;
+    }
+    count = addFreeOf(ports, dom, host, dev, smmu);
+    /* What is plugged first decides for which SMMU an empty one stands. */
+    if (!count)
+        count = addFreeOf(ports, dom, host, dev, NULL);
+    if (ports->len)
+        return;
+    if (count) {
+        viommuFindingsAdd(findings, "V05", VIOMMU_SEVERITY_ERROR, dev->line,
+                          "libvirt would put it on pcie.0, outside of all vSMMUs",
+                          "unplug another device of that SMMU; or define the domain with the device in it, or "
+                          "with <placement sparePorts='1'/> in its request, and start it anew",
+                          "%s is behind %s, and no root port below its vSMMU is free", dev->what,
+                          smmu->name);
+        return;
+    }
+    remedy = g_strdup_printf("define the domain with the device in it, or with a request for that SMMU "
+                             "(<source smmu='%s'/> and <placement sparePorts='1'/>), and start it anew",
+                             smmu->name);
+    viommuFindingsAdd(findings, "V05", VIOMMU_SEVERITY_ERROR, dev->line,
+                      "libvirt would put it on pcie.0 or below another vSMMU", remedy,
+                      "%s is behind %s, and the domain has no vSMMU for that", dev->what, smmu->name);
+}
+
+GArray *
+viommuAttachPorts(const viommuDomain *dom, const virSMMUTopology *host, const viommuDevice *dev,
+                  GPtrArray *findings)
+{
+    GArray *ports = g_array_new(FALSE, FALSE, sizeof(unsigned));
+
+    if (dev->kind == VIOMMU_DEVICE_ASSIGNED) {
+        findHostPorts(ports, dom, host, dev, findings);
+        return ports;
+    }
+    addFree(ports, dom, NULL, dev);
+    if (!ports->len)
+        viommuFindingsAdd(findings, "V22", VIOMMU_SEVERITY_ERROR, dev->line,
+                          "Emulated endpoint devices are not allowed when using arm-smmuv3,accel=on",
+                          "give the domain a pcie-root-port more, and start it anew",
+                          "libvirt would put %s below a vSMMU, as no other root port is free",
+                          dev->what);
+    return ports;
+}
+
+bool
+viommuAttachNeedsAddress(const viommuDomain *dom, const viommuDevice *dev)
+{
+    size_t i;
+
+    if (dev->hasAddr)
+        return false;
+    if (dev->kind == VIOMMU_DEVICE_ASSIGNED)
+        return true;
+    for (i = 0; i < dom->controllers->len && dev->kind == VIOMMU_DEVICE_PCIE; i++) {
+        const viommuController *port = g_ptr_array_index(dom->controllers, i);
+
+        if (viommuDomainFindExpander(dom, port->index) && isFree(dom, port, dev))
+            return true;
+    }
+    return false;
+}

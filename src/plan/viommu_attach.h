@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Hotplug: which root ports of a domain that has vSMMUs a new device may take. Buses, ports and vSMMUs
+ * themselves cannot be plugged, so only what is there counts.
+ */
+#pragma once
+
+#include "viommu_conf.h"
+#include "viommu_finding.h"
+#include "virsmmu.h"
+
+/* True if @dom has a vSMMU on an expander bus, so that it matters where a device goes. */
+bool viommuAttachMatters(const viommuDomain *dom);
+
+/* Free root ports for @dev, a device of @dom that is to come and whose address does not count: for a host
+ * device those below the vSMMUs of its physical SMMU, for an emulated one those outside of all expander
+ * buses. Indexes of controllers, of unsigned, those to take first in front; if there are none, @findings
+ * says why. Free with g_array_unref. Details of the host devices of @dom must be loaded. */
+GArray *viommuAttachPorts(const viommuDomain *dom, const virSMMUTopology *host,
+                          const viommuDevice *dev, GPtrArray *findings);
+
+/* True if libvirt may put @dev, which has no address, below an expander bus by itself: some port there is
+ * free. */
+bool viommuAttachNeedsAddress(const viommuDomain *dom, const viommuDevice *dev);
