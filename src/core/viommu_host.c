@@ -36,6 +36,8 @@ viommuHostFree(viommuHost *host)
 bool
 viommuHostRead(viommuHost *host, virSysfs *fs, GError **error)
 {
+    virSMMUTopologyFree(host->topo);
+    virSysfsFree(host->fs);
     host->fs = fs;
     host->topo = virSMMUTopologyRead(fs, error);
     return host->topo != NULL;
@@ -53,6 +55,12 @@ viommuHostFindNetwork(const viommuHost *host, const char *name)
             return net;
     }
     return NULL;
+}
+
+void
+viommuHostForgetNetworks(viommuHost *host)
+{
+    g_ptr_array_set_size(host->networks, 0);
 }
 
 void

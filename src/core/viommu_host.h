@@ -23,11 +23,14 @@ viommuHost *viommuHostNew(void);
 void viommuHostFree(viommuHost *host);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(viommuHost, viommuHostFree)
 
-/* Reads the map of SMMUs from @fs, which it takes over. */
+/* Reads the map of SMMUs from @fs, which it takes over, in the place of what was read before. */
 bool viommuHostRead(viommuHost *host, virSysfs *fs, GError **error);
 
 /* The network of that name, or NULL. */
 const viommuNetwork *viommuHostFindNetwork(const viommuHost *host, const char *name);
+
+/* Takes all networks out. */
+void viommuHostForgetNetworks(viommuHost *host);
 
 /* Takes over @net, of which no other of that name may be there. */
 void viommuHostAddNetwork(viommuHost *host, viommuNetwork *net);

@@ -22,8 +22,11 @@ viommuRewriteNew(viommuRewriteKind kind, const char *text, size_t len, unsigned 
     self->text[len] = '\0';
     self->len = len;
     self->flags = flags;
-    self->host = viommuHostNew();
+    if (!peer->host)
+        peer->host = viommuHostNew();
+    self->host = peer->host;
     self->host->policy = context->policy;
+    viommuHostForgetNetworks(self->host);
     self->unknown = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
     self->result = g_string_new(NULL);
     self->words = g_string_new(NULL);
@@ -35,7 +38,6 @@ viommuRewriteFree(viommuRewrite *self)
 {
     if (!self)
         return;
-    viommuHostFree(self->host);
     g_hash_table_unref(self->unknown);
     g_string_free(self->result, TRUE);
     g_string_free(self->words, TRUE);
@@ -45,6 +47,14 @@ viommuRewriteFree(viommuRewrite *self)
     g_free(self->name);
     g_free(self->text);
     g_free(self);
+}
+
+void
+viommuPeerClear(viommuPeer *peer)
+{
+    viommuHostFree(peer->host);
+    g_free(peer->hostMark);
+    *peer = (viommuPeer){ 0 };
 }
 
 viommuRewriteVerdict
@@ -144,26 +154,38 @@ needNetwork(viommuRewrite *self, const viommuDomain *dom, const char *name,
     return true;
 }
 
+/* Reads the map of the host, unless nothing has changed since. */
+static bool
+readHost(viommuRewrite *self, viommuRewriteVerdict *ret_verdict)
+{
+    g_autofree char *mark = self->context->markHost ? self->context->markHost() : NULL;
+    viommuPeer *peer = self->peer;
+    g_autoptr(GError) error = NULL;
+    virSysfs *fs;
+
+    if (!mark || g_strcmp0(mark, peer->hostMark) != 0) {
+        g_clear_pointer(&peer->hostMark, g_free);
+        fs = self->context->openHost(&error);
+        if (!fs || !viommuHostRead(self->host, fs, &error))
+            return viommuRewriteRefuseError(self, g_steal_pointer(&error), ret_verdict);
+        peer->hostMark = g_steal_pointer(&mark);
+    }
+    self->hostFresh = true;
+    return true;
+}
+
 bool
 viommuRewriteNeedHost(viommuRewrite *self, const viommuDomain *dom,
                       viommuRewriteVerdict *ret_verdict)
 {
     g_autoptr(GPtrArray) names = viommuHostMissingNetworks(self->host, dom);
-    g_autoptr(GError) error = NULL;
-    virSysfs *fs;
     size_t i;
 
     for (i = 0; i < names->len; i++) {
         if (!needNetwork(self, dom, g_ptr_array_index(names, i), ret_verdict))
             return false;
     }
-    if (self->hostRead)
-        return true;
-    fs = self->context->openHost(&error);
-    if (!fs || !viommuHostRead(self->host, fs, &error))
-        return viommuRewriteRefuseError(self, g_steal_pointer(&error), ret_verdict);
-    self->hostRead = true;
-    return true;
+    return self->hostFresh || readHost(self, ret_verdict);
 }
 
 viommuQuestion

@@ -34,18 +34,26 @@ typedef enum {
     VIOMMU_ASK_DOMAIN_INACTIVE, /* the same, as it will be when it starts next */
 } viommuQuestion;
 
-/* What a connection has found out about the other side; zeroes at first. */
+/* What a connection has found out; zeroes at first, and viommuPeerClear in the end. */
 typedef struct {
     bool haveLibvirt;
     bool haveQemu;
     unsigned libvirt; /* 1000 * major + minor; 0: it does not tell */
     unsigned qemu;
+    viommuHost *host; /* as it was read last; NULL: not yet */
+    char *hostMark;   /* of that time */
 } viommuPeer;
+
+void viommuPeerClear(viommuPeer *peer);
 
 /* What does not change from call to call. */
 typedef struct {
     viommuPolicy policy;
-    virSysfs *(*openHost)(GError **error); /* what is read of the host: anew for each call */
+    virSysfs *(*openHost)(GError **error);
+    /* Gives something that changes whenever a device comes, goes or changes its driver (free with g_free): what was read
+     * of the host counts as long as it stays the same. Without it, or where it gives NULL, the host is read for each
+     * call. */
+    char *(*markHost)(void);
 } viommuRewriteContext;
 
 typedef struct viommuRewrite viommuRewrite;

@@ -123,7 +123,7 @@ isKnown(const GPtrArray *known, const viommuFinding *f)
     return false;
 }
 
-/* Refuses for the errors that @after has and @before has not. Lines are of libvirt's XML, which nobody sees. */
+/* Refuses for the errors that @after has and @before has not. */
 static bool
 judge(viommuRewrite *self, viommuDomain *before, viommuDomain *after,
       viommuRewriteVerdict *ret_verdict)
@@ -239,6 +239,31 @@ addTarget(viommuRewrite *self, GArray *targets, const char *text, const char *de
     return good;
 }
 
+/* Does a domain have that device already? libvirt says so better. */
+static bool
+isThere(GArray *targets)
+{
+    size_t i;
+
+    for (i = 0; i < targets->len; i++) {
+        const target *one = &g_array_index(targets, target, i);
+
+        if (findSame(one->before, one->plugged.dev))
+            return true;
+    }
+    return false;
+}
+
+/* Lines are of libvirt's XML with the device in it, which nobody sees. */
+static void
+forgetLines(GPtrArray *findings)
+{
+    size_t i;
+
+    for (i = 0; i < findings->len; i++)
+        ((viommuFinding *)g_ptr_array_index(findings, i))->line = 0;
+}
+
 /* The address for the device in all of @targets; false with the verdict if it needs none, or gets none. */
 static bool
 chooseAddress(viommuRewrite *self, GArray *targets, viommuGuestAddr *ret_addr,
@@ -250,13 +275,14 @@ chooseAddress(viommuRewrite *self, GArray *targets, viommuGuestAddr *ret_addr,
     size_t i;
 
     *ret_verdict = VIOMMU_REWRITE_PASS;
+    if (self->kind == VIOMMU_REWRITE_ATTACH && isThere(targets))
+        return false;
     for (i = 0; i < targets->len; i++) {
         const target *one = &g_array_index(targets, target, i);
-        const viommuDevice *same = self->kind == VIOMMU_REWRITE_UPDATE
-                                       ? findSame(one->before, one->plugged.dev) : NULL;
+        const viommuDevice *same = findSame(one->before, one->plugged.dev);
         g_autoptr(GArray) found = NULL;
 
-        if (same) {
+        if (same && self->kind == VIOMMU_REWRITE_UPDATE) {
             *ret_addr = same->addr;
             return same->hasAddr && !one->plugged.dev->hasAddr;
         }
@@ -269,8 +295,10 @@ chooseAddress(viommuRewrite *self, GArray *targets, viommuGuestAddr *ret_addr,
     }
     if (!needed || self->kind == VIOMMU_REWRITE_UPDATE)
         return false;
-    if (viommuFindingsHaveError(findings))
+    if (viommuFindingsHaveError(findings)) {
+        forgetLines(findings);
         return viommuRewriteRefuse(self, findings, ret_verdict);
+    }
     if (!ports->len)
         return viommuRewriteRefuseError(
             self,
@@ -314,7 +342,7 @@ rewrite(viommuRewrite *self, const viommuXML *xml, const char *device, size_t le
     g_autoptr(GArray) targets = g_array_new(FALSE, FALSE, sizeof(target));
     g_autoptr(viommuXML) placed = NULL;
     g_autoptr(GError) error = NULL;
-    viommuGuestAddr addr;
+    viommuGuestAddr addr = { 0 };
     bool found;
 
     g_array_set_clear_func(targets, targetClear);
@@ -326,7 +354,7 @@ rewrite(viommuRewrite *self, const viommuXML *xml, const char *device, size_t le
     if (verdict != VIOMMU_REWRITE_PASS)
         return verdict;
     if (!found) {
-        if (self->kind == VIOMMU_REWRITE_ATTACH &&
+        if (self->kind == VIOMMU_REWRITE_ATTACH && !isThere(targets) &&
             !judgeAll(self, targets, device, len, &verdict))
             return verdict;
         return VIOMMU_REWRITE_PASS;

@@ -57,6 +57,15 @@ needPeer(viommuRewrite *self, viommuRewriteVerdict *ret_verdict)
 }
 
 static bool
+isUnchanged(const viommuDomain *dom, const viommuPlacement *placement)
+{
+    size_t len;
+    const char *text = viommuXMLText(dom->xml, &len);
+
+    return placement->nativeLen == len && memcmp(placement->native, text, len) == 0;
+}
+
+static bool
 place(viommuRewrite *self, const viommuDomain *dom, char **ret_text, size_t *ret_len,
       viommuRewriteVerdict *ret_verdict)
 {
@@ -74,12 +83,14 @@ place(viommuRewrite *self, const viommuDomain *dom, char **ret_text, size_t *ret
         return false;
     }
     appendPlan(self->words, placement->plan);
+    if (isUnchanged(dom, placement))
+        return true;
     *ret_text = g_steal_pointer(&placement->native);
     *ret_len = placement->nativeLen;
     return true;
 }
 
-/* Expands the domain @text into *@ret_text, which stays NULL for one that asks for nothing. */
+/* Expands the domain @text into *@ret_text, which stays NULL for one that stays as it is. */
 static bool
 expand(viommuRewrite *self, const char *text, size_t len, char **ret_text, size_t *ret_len,
        viommuRewriteVerdict *ret_verdict)

@@ -16,8 +16,8 @@ struct viommuRewrite {
     size_t len;
     unsigned flags;
 
-    viommuHost *host;     /* networks as they are answered; its map is read once it is needed */
-    bool hostRead;
+    viommuHost *host;     /* the peer's, with networks as they are answered */
+    bool hostFresh;       /* its map is that of now */
     GHashTable *unknown;  /* networks that libvirt does not give: name -> why */
     char *live;           /* answers to ASK_DOMAIN and ASK_DOMAIN_INACTIVE, or NULL */
     char *inactive;

@@ -30,12 +30,6 @@ static const GOptionEntry entries[] = {
     { 0 },
 };
 
-static virSysfs *
-openHost(GError **error)
-{
-    return virSysfsOpenRoot("/", error);
-}
-
 static bool
 parse(int *argc, char ***argv, GError **error)
 {
@@ -88,7 +82,7 @@ main(int argc, char **argv)
         g_free(*given);
         *given = g_strdup(socketPath);
     }
-    options.rewrite = (viommuRewriteContext){ config->policy, openHost };
+    options.rewrite = viommuServeRewrites(config);
     if (!viommuServe(STDIN_FILENO, STDOUT_FILENO, readOnly, &options, &error))
         return fail(EXIT_UNREACHABLE, error);
     return EXIT_SUCCESS;

@@ -21,12 +21,6 @@
 /* Where the child has its channel, above standard error; all else of its parent's is closed. */
 #define CHANNEL_FD 3
 
-static virSysfs *
-openHost(GError **error)
-{
-    return virSysfsOpenRoot("/", error);
-}
-
 /* Gives up all that the client does not have. Only root can take other groups, and need not be root. */
 static bool
 becomeClient(int fd, const struct ucred *peer)
@@ -76,7 +70,7 @@ serve(const viommuConfig *config, viommuConnCounts *counts, int fd, bool readOnl
     socklen_t len = sizeof(peer);
     g_autofree char *client = NULL;
     viommuConnOptions options = { .config = config, .counts = counts,
-                                  .rewrite = { config->policy, openHost } };
+                                  .rewrite = viommuServeRewrites(config) };
     g_autoptr(GError) error = NULL;
 
     if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0 || !becomeClient(fd, &peer)) {

@@ -378,6 +378,7 @@ viommuConnFree(viommuConn *self)
     if (!self)
         return;
     viommuConnRelease(self);
+    viommuPeerClear(&self->peer);
     clearTimer(&self->drainTimer);
     g_source_destroy(self->source);
     g_source_unref(self->source);

@@ -37,6 +37,28 @@ viommuSignalFD(const int *signals)
     return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 }
 
+static virSysfs *
+openHost(GError **error)
+{
+    return virSysfsOpenRoot("/", error);
+}
+
+/* The kernel counts what it announces to udev: devices that come and go, and drivers that are bound (lib/kobject_uevent.c). */
+static char *
+markHost(void)
+{
+    char *count = NULL;
+
+    g_file_get_contents("/sys/kernel/uevent_seqnum", &count, NULL, NULL);
+    return count;
+}
+
+viommuRewriteContext
+viommuServeRewrites(const viommuConfig *config)
+{
+    return (viommuRewriteContext){ config->policy, openHost, markHost };
+}
+
 static gboolean
 onSignal(int fd, GIOCondition condition, void *data)
 {

@@ -11,6 +11,9 @@
 bool viommuServe(int clientIn, int clientOut, bool readOnly, const viommuConnOptions *options,
                  GError **error);
 
+/* How calls are rewritten on this host. */
+viommuRewriteContext viommuServeRewrites(const viommuConfig *config);
+
 /* A descriptor from which GLib's main loop sees that one of these signals (ending with 0) has come, or -1; they are
  * blocked from then on. GLib's own way needs a thread, and the daemon forks. */
 int viommuSignalFD(const int *signals);

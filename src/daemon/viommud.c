@@ -56,6 +56,7 @@ typedef struct {
     GSource *sources[VIOMMU_LISTEN_COUNT];
     viommuClients *clients;
     GPtrArray *spares; /* of viommuChild: without client yet */
+    unsigned processes; /* children of all kinds */
     bool stopping;
 } daemonState;
 
@@ -87,6 +88,7 @@ makeSpares(void *data)
 
         if (!child)
             break;
+        state->processes++;
         g_ptr_array_add(state->spares, child);
     }
     return G_SOURCE_REMOVE;
@@ -139,11 +141,13 @@ onAdmin(int fd, GIOCondition condition, void *data)
     int client = accept4(fd, NULL, NULL, SOCK_CLOEXEC);
     g_autofree char *text = NULL;
     struct timeval limit = { .tv_sec = DRAIN_GRACE };
+    pid_t child;
 
     if (client < 0)
         return G_SOURCE_CONTINUE;
     text = viommuClientsFormat(state->clients);
-    if (fork() == 0) {
+    child = fork();
+    if (child == 0) {
         size_t left = strlen(text);
         const char *at = text;
         ssize_t n = 1;
@@ -153,6 +157,7 @@ onAdmin(int fd, GIOCondition condition, void *data)
             n = send(client, at, left, MSG_NOSIGNAL);
         _exit(EXIT_SUCCESS);
     }
+    state->processes += child > 0;
     close(client);
     return G_SOURCE_CONTINUE;
 }
@@ -164,6 +169,7 @@ reap(daemonState *state)
     pid_t child;
 
     while ((child = waitpid(-1, &status, WNOHANG)) > 0) {
+        state->processes--;
         if (WIFSIGNALED(status))
             viommuLog(LOG_ERR, "the process %d of a client ended by signal %d", (int)child,
                       WTERMSIG(status));
@@ -289,7 +295,7 @@ run(daemonState *state)
     makeSpares(state);
     sd_notify(0, "READY=1");
     logSockets(state->listen);
-    while (!state->stopping || viommuClientsCount(state->clients))
+    while (!state->stopping || state->processes)
         g_main_context_iteration(state->context, TRUE);
     viommuLog(LOG_INFO, "stopped");
     g_source_destroy(source);

@@ -178,7 +178,7 @@ viommuAttachPorts(const viommuDomain *dom, const virSMMUTopology *host, const vi
     if (!ports->len)
         viommuFindingsAdd(findings, "V22", VIOMMU_SEVERITY_ERROR, dev->line,
                           "Emulated endpoint devices are not allowed when using arm-smmuv3,accel=on",
-                          "give the domain a pcie-root-port more, and start it anew",
+                          "add <controller type='pci' model='pcie-root-port'/> to the domain, and start it anew",
                           "libvirt would put %s below a vSMMU, as no other root port is free",
                           dev->what);
     return ports;

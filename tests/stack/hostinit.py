@@ -165,6 +165,9 @@ def layOut(root, tree, manifest):
     os.makedirs(devices, exist_ok=True)
     for name in os.listdir(devices):
         completeDevice(os.path.join(devices, name))
+    # What the kernel has announced so far: nothing comes or goes here.
+    os.makedirs(os.path.join(root, "sys/kernel"), exist_ok=True)
+    addFile(os.path.join(root, "sys/kernel/uevent_seqnum"), b"1\n")
     makeDev(os.path.join(root, "dev"), os.path.join(root, "sys"))
     mountHugePages(os.path.join(root, "dev"))
 
