@@ -222,8 +222,8 @@ addTarget(viommuRewrite *self, GArray *targets, const char *text, const char *de
     target one = { 0 };
     bool good;
 
-    /* Most domains have none, and need not be read. */
-    if (!text || !strstr(text, "smmuv3"))
+    /* Most domains have none and ask for none, and need not be read. */
+    if (!text || (!strstr(text, "smmuv3") && !strstr(text, "viommu:")))
         return true;
     one.before = viommuDomainParse(text, strlen(text), &error);
     if (!one.before)
@@ -239,9 +239,10 @@ addTarget(viommuRewrite *self, GArray *targets, const char *text, const char *de
     return good;
 }
 
-/* Does a domain have that device already? libvirt says so better. */
+/* Refuses a device that a domain has already. libvirt would refuse it too, but not if the device has gone by then: it
+ * would be put anywhere. */
 static bool
-isThere(GArray *targets)
+checkNew(viommuRewrite *self, GArray *targets, viommuRewriteVerdict *ret_verdict)
 {
     size_t i;
 
@@ -249,9 +250,14 @@ isThere(GArray *targets)
         const target *one = &g_array_index(targets, target, i);
 
         if (findSame(one->before, one->plugged.dev))
-            return true;
+            return viommuRewriteRefuseError(
+                self,
+                g_error_new(VIOMMU_ERROR, VIOMMU_ERROR_REFUSED,
+                            "V20: the domain has %s already; if it is being detached, wait until it has gone",
+                            one->plugged.dev->what),
+                ret_verdict);
     }
-    return false;
+    return true;
 }
 
 /* Lines are of libvirt's XML with the device in it, which nobody sees. */
@@ -275,7 +281,7 @@ chooseAddress(viommuRewrite *self, GArray *targets, viommuGuestAddr *ret_addr,
     size_t i;
 
     *ret_verdict = VIOMMU_REWRITE_PASS;
-    if (self->kind == VIOMMU_REWRITE_ATTACH && isThere(targets))
+    if (self->kind == VIOMMU_REWRITE_ATTACH && !checkNew(self, targets, ret_verdict))
         return false;
     for (i = 0; i < targets->len; i++) {
         const target *one = &g_array_index(targets, target, i);
@@ -354,7 +360,7 @@ rewrite(viommuRewrite *self, const viommuXML *xml, const char *device, size_t le
     if (verdict != VIOMMU_REWRITE_PASS)
         return verdict;
     if (!found) {
-        if (self->kind == VIOMMU_REWRITE_ATTACH && !isThere(targets) &&
+        if (self->kind == VIOMMU_REWRITE_ATTACH &&
             !judgeAll(self, targets, device, len, &verdict))
             return verdict;
         return VIOMMU_REWRITE_PASS;

@@ -179,6 +179,14 @@ take(viommuConn *self, viommuDirection *dir)
     return true;
 }
 
+/* A ping or a pong, which may overtake: it is no longer than its header. */
+static bool
+isKeepalive(const viommuRPCHeader *header)
+{
+    return header->prog == VIOMMU_RPC_KEEPALIVE && header->type == VIOMMU_RPC_EVENT &&
+           header->len == VIOMMU_RPC_START_BYTES;
+}
+
 /* Must what comes next wait, with all behind it? */
 static bool
 mustWait(const viommuConn *self, const viommuDirection *dir, bool starts,
@@ -187,7 +195,7 @@ mustWait(const viommuConn *self, const viommuDirection *dir, bool starts,
     bool isCall = starts && (header->type == VIOMMU_RPC_CALL ||
                              header->type == VIOMMU_RPC_CALL_WITH_FDS);
 
-    if (!dir->isUp || (starts && header->prog == VIOMMU_RPC_KEEPALIVE))
+    if (!dir->isUp || (starts && isKeepalive(header)))
         return false;
     return self->held || (isCall && (self->draining || self->down.own->len > OWN_MAX));
 }

@@ -26,7 +26,7 @@ viommuAttachMatters(const viommuDomain *dom)
         if (busOf(dom, g_ptr_array_index(dom->iommus, i)))
             return true;
     }
-    return false;
+    return viommuDomainIsRequest(dom);
 }
 
 /* Is @port a root port that nothing but @dev stands on? */

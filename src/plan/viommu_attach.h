@@ -9,7 +9,7 @@
 #include "viommu_finding.h"
 #include "virsmmu.h"
 
-/* True if @dom has a vSMMU on an expander bus, so that it matters where a device goes. */
+/* True if @dom has a vSMMU on an expander bus, or asks for some, so that it matters where a device goes. */
 bool viommuAttachMatters(const viommuDomain *dom);
 
 /* Free root ports for @dev, a device of @dom that is to come and whose address does not count: for a host
