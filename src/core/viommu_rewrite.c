@@ -113,11 +113,13 @@ viommuRewriteRefuse(viommuRewrite *self, const GPtrArray *findings,
 
     for (i = 0; i < findings->len; i++) {
         const viommuFinding *f = g_ptr_array_index(findings, i);
+        g_autoptr(GString) text = g_string_new(NULL);
 
-        if (f->severity != VIOMMU_SEVERITY_ERROR)
+        appendFinding(text, f);
+        /* The running domain and its configuration have much in common. */
+        if (f->severity != VIOMMU_SEVERITY_ERROR || strstr(self->words->str, text->str))
             continue;
-        g_string_append(self->words, self->words->len ? " | " : "viommu: ");
-        appendFinding(self->words, f);
+        g_string_append_printf(self->words, "%s%s", self->words->len ? " | " : "viommu: ", text->str);
     }
     *ret_verdict = VIOMMU_REWRITE_REFUSE;
     return false;

@@ -50,9 +50,9 @@ void viommuPeerClear(viommuPeer *peer);
 typedef struct {
     viommuPolicy policy;
     virSysfs *(*openHost)(GError **error);
-    /* Gives something that changes whenever a device comes, goes or changes its driver (free with g_free): what was read
-     * of the host counts as long as it stays the same. Without it, or where it gives NULL, the host is read for each
-     * call. */
+    /* Gives something that changes whenever a device comes, goes or changes its driver (free with
+     * g_free): what was read of the host counts as long as it stays the same. Without it, or where
+     * it gives NULL, the host is read for each call. */
     char *(*markHost)(void);
 } viommuRewriteContext;
 

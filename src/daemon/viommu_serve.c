@@ -43,7 +43,8 @@ openHost(GError **error)
     return virSysfsOpenRoot("/", error);
 }
 
-/* The kernel counts what it announces to udev: devices that come and go, and drivers that are bound (lib/kobject_uevent.c). */
+/* The kernel counts what it announces to udev: devices that come and go, and drivers that are bound
+ * (lib/kobject_uevent.c). */
 static char *
 markHost(void)
 {

@@ -6,7 +6,7 @@
 
 #include <string.h>
 
-/* A vSMMU with an expander bus that exists. */
+/* The expander bus of a vSMMU, if it exists. */
 static const viommuController *
 busOf(const viommuDomain *dom, const viommuIOMMU *iommu)
 {
@@ -193,10 +193,15 @@ viommuAttachNeedsAddress(const viommuDomain *dom, const viommuDevice *dev)
         return false;
     if (dev->kind == VIOMMU_DEVICE_ASSIGNED)
         return true;
-    for (i = 0; i < dom->controllers->len && dev->kind == VIOMMU_DEVICE_PCIE; i++) {
-        const viommuController *port = g_ptr_array_index(dom->controllers, i);
+    for (i = 0; i < dom->iommus->len && dev->kind == VIOMMU_DEVICE_PCIE; i++) {
+        const viommuIOMMU *iommu = g_ptr_array_index(dom->iommus, i);
+        const viommuController *bus = busOf(dom, iommu);
+        g_autoptr(GArray) ports = g_array_new(FALSE, FALSE, sizeof(unsigned));
 
-        if (viommuDomainFindExpander(dom, port->index) && isFree(dom, port, dev))
+        /* Without accel, under TCG, QEMU does not mind. */
+        if (bus && iommu->accel == 1)
+            addFree(ports, dom, bus, dev);
+        if (ports->len)
             return true;
     }
     return false;

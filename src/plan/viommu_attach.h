@@ -19,6 +19,6 @@ bool viommuAttachMatters(const viommuDomain *dom);
 GArray *viommuAttachPorts(const viommuDomain *dom, const virSMMUTopology *host,
                           const viommuDevice *dev, GPtrArray *findings);
 
-/* True if libvirt may put @dev, which has no address, below an expander bus by itself: some port there is
- * free. */
+/* True if libvirt may put @dev, which has no address, where it must not be: a host device anywhere, an emulated one
+ * below an accelerated vSMMU with a free port. */
 bool viommuAttachNeedsAddress(const viommuDomain *dom, const viommuDevice *dev);
