@@ -5,7 +5,7 @@
 set -eu
 
 build='gcc libc6-dev meson ninja-build pkg-config libglib2.0-dev libxml2-dev libjson-glib-dev
-       libvirt-dev python3 python3-docutils'
+       libvirt-dev libsystemd-dev python3 python3-docutils'
 check='libvirt0 binutils mmdebstrap mount'
 e2e='gcc-aarch64-linux-gnu libc6-dev-arm64-cross make flex bison bc xz-utils e2fsprogs kmod'
 bench='strace pciutils'
