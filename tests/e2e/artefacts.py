@@ -24,7 +24,8 @@ ARCH, TRIPLET = "arm64", "aarch64-linux-gnu"
 PACKAGES = ("base-files", "base-passwd", "bash", "busybox-static", "coreutils", "dash", "findutils",
             "grep", "kmod", "mawk", "mount", "procps", "python3-minimal", "sed", "util-linux",
             "libvirt-clients", "libvirt-daemon", "libvirt-daemon-driver-qemu", "qemu-efi-aarch64",
-            "qemu-system-arm", "libglib2.0-dev", "libjson-glib-dev", "libvirt-dev", "libxml2-dev")
+            "qemu-system-arm", "libglib2.0-dev", "libjson-glib-dev", "libsystemd-dev", "libvirt-dev",
+            "libxml2-dev")
 KERNEL_SOURCE, STOCK_KERNEL = "linux-source", "linux-image-cloud-arm64"
 # Of the tree, what the emulated host does without.
 LEFT_OUT = ("usr/include", "usr/share/doc", "usr/share/locale", "usr/share/man", "var/cache",
@@ -180,6 +181,7 @@ def image():
     return os.path.join(cached("e2e-image", inputs, _buildImage), "host.img")
 
 
+PROGRAMS = ("tools/viommu", "src/daemon/viommud", "src/daemon/viommu-stdio")
 CROSS_FILE = """[binaries]
 c = '{triplet}-gcc'
 ar = '{triplet}-ar'
@@ -202,8 +204,8 @@ endian = 'little'
 """
 
 
-def program(source, build):
-    """viommu for arm64, compiled from @source in a directory of its own below @build."""
+def programs(source, build):
+    """{name: path} of our programs for arm64, compiled from @source in a directory of its own below @build."""
     for tool in (TRIPLET + "-gcc", TRIPLET + "-ar", "meson", "ninja", "pkg-config"):
         findProgram(tool)
     directory = os.path.join(build, "arm64")
@@ -224,8 +226,8 @@ def _compile(source, directory, log):
         with open(cross, "w", encoding="utf-8") as f:
             f.write(text)
         run(["meson", "setup", "--cross-file", cross, made, source], "configuring viommu for arm64", log)
-    run(["ninja", "-C", made, "tools/viommu"], "building viommu for arm64", log)
-    return os.path.join(made, "tools/viommu")
+    run(["ninja", "-C", made] + list(PROGRAMS), "building viommu for arm64", log)
+    return {os.path.basename(path): os.path.join(made, path) for path in PROGRAMS}
 
 
 PARTS = {"tree with QEMU": stackTree, "kernel": kernel, "stock kernel": stockKernel,
@@ -240,7 +242,7 @@ def everything():
 
 def main(source, build):
     start = time.monotonic()
-    for name, make in {**PARTS, "viommu for arm64": lambda: program(source, build)}.items():
+    for name, make in {**PARTS, "viommu for arm64": lambda: programs(source, build)}.items():
         before = time.monotonic()
         try:
             make()

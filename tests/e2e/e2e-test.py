@@ -20,6 +20,7 @@ import artefacts
 import classpage
 import hotplug
 import placement
+import throughservice
 import unable
 from aptsource import Unavailable
 from machine import HostError
@@ -30,6 +31,7 @@ from world import World, ownTable
 GROUPS = {
     "placement": ({**placement.SCENARIOS, **unable.ON_NESTING}, "nesting"),
     "hotplug": (hotplug.SCENARIOS, "nesting"),
+    "service": (throughservice.SCENARIOS, "nesting"),
     "classes": (classpage.SCENARIOS, "nesting"),
     "stock-kernel": (unable.ON_STOCK, "stock"),
     "no-canwbs": (unable.ON_NO_CANWBS, "no-canwbs"),
@@ -37,16 +39,16 @@ GROUPS = {
 }
 
 
-def hostArguments(kind, program):
+def hostArguments(kind, programs):
     if kind == "stock":
         return unable.stockKernel()
-    return {"tables": {"IORT": ownTable(program, canwbs=kind != "no-canwbs")},
+    return {"tables": {"IORT": ownTable(programs, canwbs=kind != "no-canwbs")},
             "stage2": kind != "no-stage-2"}
 
 
 class Runner:
-    def __init__(self, tap, program, build, keep):
-        self.tap, self.program, self.build, self.keep = tap, program, build, keep
+    def __init__(self, tap, programs, build, keep):
+        self.tap, self.programs, self.build, self.keep = tap, programs, build, keep
 
     def group(self, scenarios, kind):
         """Runs them on one host; after a scenario that raises, the next one gets a fresh host."""
@@ -54,7 +56,7 @@ class Runner:
         while waiting:
             name = next(iter(waiting))
             try:
-                with World(self.program, **hostArguments(kind, self.program)) as world:
+                with World(self.programs, **hostArguments(kind, self.programs)) as world:
                     self.onHost(world, waiting)
             except (HostError, RuntimeError) as error:
                 if name in waiting:     # not even begun
@@ -121,11 +123,11 @@ def main():
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     try:
         artefacts.everything()
-        program = artefacts.program(options.source, options.build)
+        programs = artefacts.programs(options.source, options.build)
     except Unavailable as reason:
         return skipAll(reason)
     tap = Tap()
-    runner = Runner(tap, program, options.build, options.keep)
+    runner = Runner(tap, programs, options.build, options.keep)
     for scenarios, kind in groups:
         runner.group(scenarios, kind)
         if scenarios is classpage.SCENARIOS:

@@ -51,12 +51,12 @@ def guestInitramfs():
 
 
 class EmulatedHost:
-    """with EmulatedHost(program) as host: host.run("virsh", "list") ..."""
+    """with EmulatedHost(programs) as host: host.run("virsh", "list") ..."""
 
-    def __init__(self, program, stage2=True, tables=None, kernel=None, initramfs=b"", files=None):
-        """@program: viommu for arm64. @tables: {name: bytes} of ACPI tables to put in the place of
+    def __init__(self, programs, stage2=True, tables=None, kernel=None, initramfs=b"", files=None):
+        """@programs: ours for arm64. @tables: {name: bytes} of ACPI tables to put in the place of
         QEMU's; @files: more for the second disk, {name: path}."""
-        self.program, self.stage2, self.tables = program, stage2, tables or {}
+        self.programs, self.stage2, self.tables = programs, stage2, tables or {}
         self.kernel, self.initramfs, self.files = kernel or artefacts.kernel(), initramfs, files or {}
         self.dir = self.qemu = self.agent = None
 
@@ -75,7 +75,7 @@ class EmulatedHost:
         os.mkdir(second)
         for name in ("host-init", "host-agent.py"):
             shutil.copy(os.path.join(HERE, name), second)
-        for name, path in {"viommu": self.program, "Image": artefacts.kernel(), **self.files}.items():
+        for name, path in {**self.programs, "Image": artefacts.kernel(), **self.files}.items():
             subprocess.run(["cp", "-a", path, os.path.join(second, name)], check=True)
         with open(os.path.join(second, "guest.cpio.gz"), "wb") as f:
             f.write(guestInitramfs())

@@ -42,10 +42,10 @@ echo "$1" >/sys/bus/pci/drivers_probe"""
 Hardware = collections.namedtuple("Hardware", "address smmu driver node ids")
 
 
-def hostTable(program):
+def hostTable(programs):
     """The IORT that QEMU and its firmware make for this hardware, read in the emulated host once."""
     def read(directory):
-        with EmulatedHost(program) as host:
+        with EmulatedHost(programs) as host:
             table = base64.b64decode(host.sh(f"base64 {IORT}"))
         if len(iort.ranges(table)) != len([bus for bus in topology.BUSES if bus.smmu]) + 1:
             raise HostError("the emulated host has another IORT than this hardware would have")
@@ -57,9 +57,9 @@ def hostTable(program):
         return f.read()
 
 
-def ownTable(program, canwbs=True):
+def ownTable(programs, canwbs=True):
     """That table with the NUMA nodes of the SMMUs, and with CANWBS, as nested translation needs it."""
-    table = hostTable(program)
+    table = hostTable(programs)
     nodes = {}
     for bus in topology.BUSES:
         for smmu, found in iort.ranges(table).items():
@@ -73,10 +73,10 @@ class ScenarioError(Exception):
 
 
 class World:
-    """with World(program, …) as world: an emulated host with libvirt, ready for guests."""
+    """with World(programs, …) as world: an emulated host with libvirt, ready for guests."""
 
-    def __init__(self, program, **kwargs):
-        self.host = EmulatedHost(program, **kwargs)
+    def __init__(self, programs, **kwargs):
+        self.host = EmulatedHost(programs, **kwargs)
         self.remains = {}
 
     def __enter__(self):
