@@ -20,7 +20,7 @@ RECIPE = 1
 SUITE = "forky"
 PACKAGES = ("libvirt-daemon-driver-qemu", "libvirt-daemon-system", "libvirt-clients",
             "qemu-system-arm", "qemu-efi-aarch64", "qemu-utils", "ipxe-qemu", "python3-libvirt",
-            "swtpm", "virtiofsd")
+            "swtpm", "virtiofsd", "virtinst", "polkitd")
 
 
 def cacheDir():
