@@ -8,6 +8,9 @@
 
 #include <string.h>
 
+/* A declaration of an encoding, but for those in which ASCII stands for itself. */
+#define FOREIGN_ENCODING "^<\\?xml[^>]*\\sencoding\\s*=\\s*['\"](?!(utf-8|us-ascii|iso-8859-)[^>]*>)"
+
 viommuRewrite *
 viommuRewriteNew(viommuRewriteKind kind, const char *text, size_t len, unsigned flags,
                  const viommuRewriteContext *context, viommuPeer *peer)
@@ -111,6 +114,7 @@ viommuRewriteRefuse(viommuRewrite *self, const GPtrArray *findings,
 {
     size_t i;
 
+    g_string_truncate(self->words, 0);
     for (i = 0; i < findings->len; i++) {
         const viommuFinding *f = g_ptr_array_index(findings, i);
         g_autoptr(GString) text = g_string_new(NULL);
@@ -297,8 +301,9 @@ viommuRewriteIsSuspicious(const char *text, size_t len, const GError *error, con
     /* libvirt cannot read that either, and will say so. */
     if (g_error_matches(error, VIOMMU_ERROR, VIOMMU_ERROR_SYNTAX))
         return false;
-    /* References can hide any word. */
-    if (contains(text, len, "<!ENTITY") || contains(text, len, "&#"))
+    /* References can hide any word, and so can an encoding that writes ASCII in another way. */
+    if (contains(text, len, "<!ENTITY") || contains(text, len, "&#") ||
+        g_regex_match_simple(FOREIGN_ENCODING, text, G_REGEX_CASELESS | G_REGEX_RAW, 0))
         return true;
     for (; *words; words++) {
         if (contains(text, len, *words))

@@ -43,6 +43,31 @@ plugText(const viommuDomain *dom, const char *device, size_t deviceLen, size_t *
     return g_string_free(out, FALSE);
 }
 
+/* Says in @error what is wrong with @device alone, with its own lines, if that is so: the lines of libvirt's XML with the
+ * device in it nobody sees. */
+static void
+blameDevice(viommuRewrite *self, GError **error)
+{
+    g_autoptr(viommuXML) xml = viommuXMLParse(self->text, self->len, NULL);
+    unsigned line = xml ? viommuXMLLine(xml, viommuXMLRoot(xml)) : 1;
+    const viommuSpan *span = xml ? viommuXMLSpan(xml, viommuXMLRoot(xml)) : NULL;
+    g_autoptr(viommuDomain) dom = NULL;
+    g_autoptr(GError) own = NULL;
+    g_autoptr(GString) text = g_string_new(NULL);
+
+    for (; span && line > 1; line--)
+        g_string_append_c(text, '\n');
+    g_string_append(text, "<domain><devices>");
+    if (span)
+        g_string_append_len(text, self->text + span->begin, (gssize)(span->end - span->begin));
+    g_string_append(text, "</devices></domain>");
+    dom = viommuDomainParse(text->str, text->len, &own);
+    if (dom)
+        return;
+    g_clear_error(error);
+    g_propagate_error(error, g_steal_pointer(&own));
+}
+
 /* Reads @dom with @device in it. False without @error if it has no place for devices. */
 static bool
 plug(pluggedDomain *plugged, const viommuDomain *dom, const char *device, size_t deviceLen,
@@ -123,6 +148,25 @@ isKnown(const GPtrArray *known, const viommuFinding *f)
     return false;
 }
 
+/* Lines are of libvirt's XML with the device in it, which nobody sees; what is there has a name beside its line. */
+static bool
+refuseWithoutLines(viommuRewrite *self, GPtrArray *findings, viommuRewriteVerdict *ret_verdict)
+{
+    g_autoptr(GRegex) lines =
+        g_regex_new(" \\(line [0-9]+\\)|,? (first )?in line [0-9]+", 0, 0, NULL);
+    size_t i;
+
+    for (i = 0; i < findings->len; i++) {
+        viommuFinding *f = g_ptr_array_index(findings, i);
+        char *text = g_regex_replace_literal(lines, f->text, -1, 0, "", 0, NULL);
+
+        f->line = 0;
+        g_free(f->text);
+        f->text = text;
+    }
+    return viommuRewriteRefuse(self, findings, ret_verdict);
+}
+
 /* Refuses for the errors that @after has and @before has not. */
 static bool
 judge(viommuRewrite *self, viommuDomain *before, viommuDomain *after,
@@ -140,10 +184,10 @@ judge(viommuRewrite *self, viommuDomain *before, viommuDomain *after,
         const viommuFinding *f = g_ptr_array_index(found, i);
 
         if (f->severity == VIOMMU_SEVERITY_ERROR && !isKnown(known, f))
-            viommuFindingsAdd(fresh, f->id, f->severity, 0, f->consequence, f->remedy, "%s",
+            viommuFindingsAdd(fresh, f->id, f->severity, f->line, f->consequence, f->remedy, "%s",
                               f->text);
     }
-    return fresh->len ? viommuRewriteRefuse(self, fresh, ret_verdict) : true;
+    return fresh->len ? refuseWithoutLines(self, fresh, ret_verdict) : true;
 }
 
 /* The domain as it is and with the device, both bound to the host. */
@@ -154,8 +198,12 @@ prepare(viommuRewrite *self, viommuDomain *before, pluggedDomain *plugged, const
     g_autoptr(GError) error = NULL;
 
     *ret_verdict = VIOMMU_REWRITE_PASS;
-    if (!plug(plugged, before, device, len, &error))
-        return error ? viommuRewriteRefuseError(self, g_steal_pointer(&error), ret_verdict) : false;
+    if (!plug(plugged, before, device, len, &error)) {
+        if (!error)
+            return false;
+        blameDevice(self, &error);
+        return viommuRewriteRefuseError(self, g_steal_pointer(&error), ret_verdict);
+    }
     if (!viommuRewriteNeedHost(self, plugged->dom, ret_verdict))
         return false;
     if (!viommuHostBind(self->host, before, NULL, &error) ||
@@ -182,6 +230,17 @@ keepCommon(GArray *ports, const GArray *others)
     }
 }
 
+/* Are these keys of one device? Where a domain has two of one network and MAC address, that of the second has a number
+ * behind it. */
+static bool
+isSameKey(const viommuDevice *there, const viommuDevice *dev)
+{
+    size_t len = strlen(there->key);
+
+    return strncmp(there->key, dev->key, len) == 0 &&
+           (!dev->key[len] || (dev->network && dev->key[len] == ' '));
+}
+
 /* The same host device in @dom, or NULL. */
 static const viommuDevice *
 findSame(const viommuDomain *dom, const viommuDevice *dev)
@@ -192,7 +251,7 @@ findSame(const viommuDomain *dom, const viommuDevice *dev)
         const viommuDevice *other = g_ptr_array_index(dom->devices, i);
 
         if (other->kind == VIOMMU_DEVICE_ASSIGNED && dev->kind == VIOMMU_DEVICE_ASSIGNED &&
-            g_strcmp0(other->key, dev->key) == 0)
+            isSameKey(other, dev))
             return other;
     }
     return NULL;
@@ -260,15 +319,6 @@ checkNew(viommuRewrite *self, GArray *targets, viommuRewriteVerdict *ret_verdict
     return true;
 }
 
-/* Lines are of libvirt's XML with the device in it, which nobody sees. */
-static void
-forgetLines(GPtrArray *findings)
-{
-    size_t i;
-
-    for (i = 0; i < findings->len; i++)
-        ((viommuFinding *)g_ptr_array_index(findings, i))->line = 0;
-}
 
 /* The address for the device in all of @targets; false with the verdict if it needs none, or gets none. */
 static bool
@@ -301,10 +351,8 @@ chooseAddress(viommuRewrite *self, GArray *targets, viommuGuestAddr *ret_addr,
     }
     if (!needed || self->kind == VIOMMU_REWRITE_UPDATE)
         return false;
-    if (viommuFindingsHaveError(findings)) {
-        forgetLines(findings);
-        return viommuRewriteRefuse(self, findings, ret_verdict);
-    }
+    if (viommuFindingsHaveError(findings))
+        return refuseWithoutLines(self, findings, ret_verdict);
     if (!ports->len)
         return viommuRewriteRefuseError(
             self,
@@ -393,6 +441,14 @@ viommuRewriteDevice(viommuRewrite *self)
     if (!xml) {
         if (viommuRewriteIsSuspicious(self->text, self->len, error, deviceWords))
             viommuRewriteRefuseError(self, g_steal_pointer(&error), &verdict);
+        return verdict;
+    }
+    if (viommuXMLIs(viommuXMLRoot(xml), "iommu") && viommuXMLAttr(viommuXMLRoot(xml), "nested")) {
+        viommuRewriteRefuseError(
+            self,
+            g_error_new(VIOMMU_ERROR, VIOMMU_ERROR_REFUSED,
+                        "nested SMMUs cannot be attached: define the domain with this <iommu> in it"),
+            &verdict);
         return verdict;
     }
     span = viommuXMLSpan(xml, viommuXMLRoot(xml));

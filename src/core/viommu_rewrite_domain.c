@@ -141,17 +141,23 @@ static bool
 appendPart(viommuRewrite *self, const domainPart *part, bool *changed,
            viommuRewriteVerdict *ret_verdict)
 {
-    g_autoptr(GString) domain = g_string_new("<domain");
+    g_autoptr(GString) domain = g_string_new(NULL);
     g_autofree char *fresh = NULL;
     size_t len = 0;
+    size_t front, i;
 
+    /* Lines of findings are those of the whole text. */
+    for (i = 0; i < part->begin; i++) {
+        if (self->text[i] == '\n')
+            g_string_append_c(domain, '\n');
+    }
+    g_string_append(domain, "<domain");
+    front = domain->len;
     g_string_append_len(domain, self->text + part->begin, (gssize)(part->end - part->begin));
     g_string_append(domain, "domain>");
     if (!expand(self, domain->str, domain->len, &fresh, &len, ret_verdict))
         return false;
     if (fresh) {
-        size_t front = strlen("<domain");
-
         g_string_append_len(self->result, fresh + front,
                             (gssize)(len - front - strlen("domain>")));
         *changed = true;

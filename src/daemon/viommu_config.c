@@ -77,7 +77,7 @@ setString(viommuConfig *config, size_t key, const char *text)
 {
     char **field = (char **)((char *)config + keys[key].offset);
 
-    if (keys[key].kind == KEY_PATH && *text != '/')
+    if (!*text || (keys[key].kind == KEY_PATH && *text != '/'))
         return false;
     g_free(*field);
     *field = g_strdup(text);
@@ -141,7 +141,8 @@ readValue(const char *text)
     const char *end = NULL;
     g_autoptr(GVariant) value = g_variant_parse(NULL, text, NULL, &end, NULL);
 
-    if (!value)
+    /* Numbers are decimal, as in libvirt's files. */
+    if (!value || (text[0] == '0' && g_ascii_isalnum(text[1])))
         return NULL;
     while (g_ascii_isspace(*end))
         end++;
@@ -215,11 +216,17 @@ viommuConfigLoad(viommuConfig *config, const char *path, GError **error)
     static const char installed[] = VIOMMU_SYSCONFDIR "/viommu/viommud.conf";
     g_autoptr(GError) local = NULL;
     g_autofree char *text = NULL;
+    gsize len;
 
-    if (!g_file_get_contents(path ? path : installed, &text, NULL, &local)) {
+    if (!g_file_get_contents(path ? path : installed, &text, &len, &local)) {
         if (!path && g_error_matches(local, G_FILE_ERROR, G_FILE_ERROR_NOENT))
             return true;
         g_set_error_literal(error, VIOMMU_ERROR, VIOMMU_ERROR_FILE, local->message);
+        return false;
+    }
+    if (strlen(text) != len) {
+        g_set_error(error, VIOMMU_ERROR, VIOMMU_ERROR_FILE, "%s: a NUL byte in it; is it a text file?",
+                    path ? path : installed);
         return false;
     }
     return viommuConfigParse(config, path ? path : installed, text, error);
