@@ -368,6 +368,8 @@ viommuConnNew(int clientIn, int clientOut, int libvirt, const viommuConnOptions 
     self->source = g_source_new(&sourceFuncs, sizeof(connSource));
     ((connSource *)self->source)->conn = self;
     watchAll(self);
+    /* Else GLib takes its descriptors out of the poll for each message, and wakes itself for that. */
+    g_source_set_can_recurse(self->source, TRUE);
     g_source_attach(self->source, NULL);
     return self;
 }
