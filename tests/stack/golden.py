@@ -36,8 +36,8 @@ def caseOptions(base):
     options = [word for path in caseNetworks(base) for word in ("--network", path)]
     if os.path.exists(base + ".opts"):
         for line in readText(base + ".opts").splitlines():
-            peer, version = line.split()
-            options += [f"--{peer}-version", version]
+            name, value = line.split()
+            options += ["--policy" if name == "policy" else f"--{name}-version", value]
     return options
 
 
