@@ -15,6 +15,8 @@ import subprocess
 import sys
 import tempfile
 
+import servicebench
+
 RUNS = 8
 DEVICES = 4096
 MEMORY_MIB = 16
@@ -170,6 +172,7 @@ def main():
     with tempfile.TemporaryDirectory(prefix='viommu-bench-') as scratch:
         bench_host(table, root, viommu, scratch)
     bench_memory(table, root, viommu, maxrss)
+    servicebench.measure(table, viommu)
     table.print()
     return bool(table.missed)
 

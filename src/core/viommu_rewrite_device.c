@@ -43,8 +43,8 @@ plugText(const viommuDomain *dom, const char *device, size_t deviceLen, size_t *
     return g_string_free(out, FALSE);
 }
 
-/* Says in @error what is wrong with @device alone, with its own lines, if that is so: the lines of libvirt's XML with the
- * device in it nobody sees. */
+/* Says in @error what is wrong with the device alone, with its own lines, if that is so: those of
+ * libvirt's XML with the device in it nobody sees. */
 static void
 blameDevice(viommuRewrite *self, GError **error)
 {

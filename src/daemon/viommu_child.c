@@ -25,11 +25,18 @@
 static bool
 becomeClient(int fd, const struct ucred *peer)
 {
-    socklen_t len = NGROUPS_MAX * sizeof(gid_t);
-    g_autofree gid_t *groups = g_malloc(len);
+    gid_t few[64];
+    socklen_t len = sizeof(few);
+    g_autofree gid_t *many = NULL;
+    gid_t *groups = few;
 
-    if (getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, groups, &len) < 0)
-        return false;
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, few, &len) < 0) {
+        if (errno != ERANGE)
+            return false;
+        groups = many = g_malloc(len);
+        if (getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, many, &len) < 0)
+            return false;
+    }
     if (geteuid() == 0 && setgroups(len / sizeof(gid_t), groups) < 0)
         return false;
     return setresgid(peer->gid, peer->gid, peer->gid) == 0 &&

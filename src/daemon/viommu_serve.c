@@ -18,8 +18,8 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
-/* How long a message is waited for awake: about what a small call takes libvirt. */
-#define SPIN_USEC 100
+/* How long a message is waited for awake: what a small call takes libvirt, and some more. */
+#define SPIN_USEC 200
 
 /* How long a client that cannot be served is listened to. */
 #define TELL_MSEC 5000
@@ -159,7 +159,8 @@ viommuServe(int clientIn, int clientOut, bool readOnly, const viommuConnOptions 
         return false;
     }
     signalFD = viommuSignalFD(signals);
-    if (signalFD < 0 || !setNonBlocking(clientIn) || !setNonBlocking(clientOut)) {
+    if (signalFD < 0 || !setNonBlocking(clientIn) ||
+        (clientOut != clientIn && !setNonBlocking(clientOut))) {
         g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(errno), "cannot serve: %s",
                     g_strerror(errno));
         close(libvirt);
