@@ -237,7 +237,7 @@ isSameKey(const viommuDevice *there, const viommuDevice *dev)
 {
     size_t len = strlen(there->key);
 
-    return strncmp(there->key, dev->key, len) == 0 &&
+    return g_ascii_strncasecmp(there->key, dev->key, len) == 0 &&
            (!dev->key[len] || (dev->network && dev->key[len] == ' '));
 }
 

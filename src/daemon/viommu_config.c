@@ -196,6 +196,10 @@ viommuConfigParse(viommuConfig *config, const char *name, const char *text, GErr
     g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
     size_t i;
 
+    if (!g_utf8_validate(text, -1, NULL)) {
+        g_set_error(error, VIOMMU_ERROR, VIOMMU_ERROR_FILE, "%s: not UTF-8 text; convert it", name);
+        return false;
+    }
     for (i = 0; lines[i]; i++) {
         g_autofree char *why = NULL;
 

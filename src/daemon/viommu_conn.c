@@ -64,10 +64,8 @@ sendOwn(viommuDirection *dir)
         dir->ownSent += n;
     }
     /* Not kept: a message can have megabytes. */
-    if (dir->own->len) {
-        g_byte_array_unref(dir->own);
-        dir->own = g_byte_array_new();
-    }
+    g_byte_array_unref(dir->own);
+    dir->own = g_byte_array_new();
     dir->ownSent = 0;
     return true;
 }
@@ -209,9 +207,9 @@ step(viommuConn *self, viommuDirection *dir)
     size_t len = 0;
     viommuRPCVerdict verdict;
 
-    if (mayInsert(dir) && !sendOwn(dir)) {
-        dir->blocked = true;
-        return false;
+    if (mayInsert(dir) && dir->own->len) {
+        dir->blocked = !sendOwn(dir);
+        return !dir->blocked;
     }
     if (dir->taking)
         return take(self, dir);
