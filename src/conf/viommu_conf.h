@@ -198,6 +198,7 @@ typedef struct {
     GPtrArray *strays;     /* of viommuStray: words of extra specs that mean nothing */
     bool keptOut;          /* an extra spec or nested='no' says that no policy is to ask for it */
     bool byPolicy;         /* it is viommuDomainApplyPolicy that asks */
+    bool bySpecs;          /* it is extra specs that ask */
     bool withdrawn;        /* nested='no' in an expanded domain: what was made is to go */
     xmlNode *metadata;     /* our element in <metadata>, NULL */
     GPtrArray *placed;     /* of viommuPlaced: from metadata */

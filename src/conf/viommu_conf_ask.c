@@ -214,6 +214,15 @@ takeOver(viommuDomain *dom, viommuIOMMU *request, bool modelAutomatic)
     viommuConfAddRequest(dom, request);
 }
 
+/* What the specs say of the request. */
+static void
+readWords(viommuDomain *dom, GHashTable *flavor, viommuIOMMU *request)
+{
+    viommuConfReadFeatures(getSpec, flavor, &request->features, dom->strays);
+    viommuConfReadPlacement(getSpec, flavor, &request->sparePorts, &request->allSMMUs, dom->strays);
+    nameSpecs(dom->strays);
+}
+
 void
 viommuConfAskExtraSpecs(viommuDomain *dom)
 {
@@ -226,18 +235,18 @@ viommuConfAskExtraSpecs(viommuDomain *dom)
         return;
     flavor = readFlavor(dom, instance);
     nested = g_hash_table_lookup(flavor, "viommu:nested");
-    if (!nested)
-        return;
-    dom->keptOut = viommuConfYesNo(nested->text) == 0;
+    dom->keptOut = nested && viommuConfYesNo(nested->text) == 0;
     if (dom->keptOut)
         return;
-    request.line = nested->line;
-    if (viommuConfYesNo(nested->text) == VIOMMU_BAD)
-        viommuConfAddStray(dom->strays, nested->line, "viommu:nested", nested->text, NULL);
-    viommuConfReadFeatures(getSpec, flavor, &request.features, dom->strays);
-    viommuConfReadPlacement(getSpec, flavor, &request.sparePorts, &request.allSMMUs, dom->strays);
-    nameSpecs(dom->strays);
     findUnknown(dom, flavor);
+    /* A misspelt one asks for something too; the planner refuses it. */
+    if (!nested && !dom->strays->len)
+        return;
+    request.line = nested ? nested->line : ((viommuStray *)g_ptr_array_index(dom->strays, 0))->line;
+    if (nested && viommuConfYesNo(nested->text) == VIOMMU_BAD)
+        viommuConfAddStray(dom->strays, nested->line, "viommu:nested", nested->text, NULL);
+    readWords(dom, flavor, &request);
+    dom->bySpecs = true;
     takeOver(dom, &request, isModelAutomatic(dom, instance, flavor));
 }
 
@@ -327,9 +336,15 @@ viommuDomainApplyPolicy(viommuDomain *dom, viommuPolicy policy)
                             .pciBus = VIOMMU_UNSET,
                             .features = { VIOMMU_UNSET, VIOMMU_UNSET, VIOMMU_UNSET, VIOMMU_UNSET,
                                           VIOMMU_UNSET } };
+    const xmlNode *instance;
+    g_autoptr(GHashTable) flavor = NULL;
 
     if (!fits(dom, policy, false))
         return;
+    instance = findInstance(dom);
+    flavor = instance ? readFlavor(dom, instance) : NULL;
+    if (flavor)
+        readWords(dom, flavor, &request);
     dom->byPolicy = true;
     takeOver(dom, &request, policy == VIOMMU_POLICY_AARCH64 && novaModelIsAutomatic(dom));
 }

@@ -72,6 +72,11 @@ main(int argc, char **argv)
         puts("viommu-stdio " VIOMMU_VERSION);
         return EXIT_SUCCESS;
     }
+    if (isatty(STDIN_FILENO)) {
+        fputs("error: this is started by libvirt's client library, and speaks its protocol; see "
+              "viommu-stdio(1)\n", stderr);
+        return EXIT_USAGE;
+    }
     /* libvirt's client reads standard error only when the connection fails. */
     viommuLogOpen("viommu-stdio", VIOMMU_LOG_SYSLOG);
     if (!viommuConfigLoad(config, configPath, &error))

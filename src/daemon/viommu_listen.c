@@ -68,6 +68,7 @@ removeStale(const struct sockaddr_un *addr, GError **error)
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     int result = fd < 0 ? -1 : connect(fd, (const struct sockaddr *)addr, sizeof(*addr));
     int saved = errno;
+    GStatBuf st;
 
     if (fd >= 0)
         close(fd);
@@ -77,7 +78,7 @@ removeStale(const struct sockaddr_un *addr, GError **error)
                     addr->sun_path);
         return false;
     }
-    if (saved == ECONNREFUSED)
+    if (saved == ECONNREFUSED && g_lstat(addr->sun_path, &st) == 0 && S_ISSOCK(st.st_mode))
         g_unlink(addr->sun_path);
     return true;
 }

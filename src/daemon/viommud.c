@@ -292,6 +292,8 @@ run(daemonState *state)
             state->sources[kind] = watchFD(state, state->listen->fds[kind],
                                            kind == VIOMMU_LISTEN_ADMIN ? onAdmin : onClient);
     }
+    if (geteuid() != 0)
+        viommuLog(LOG_WARNING, "not started by root: clients of other users cannot be served");
     makeSpares(state);
     sd_notify(0, "READY=1");
     logSockets(state->listen);

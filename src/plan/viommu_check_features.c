@@ -133,11 +133,29 @@ checkRefused(viommuChecker *checker, const viommuIOMMU *iommu)
             "attributes of another IOMMU model are set on smmuv3");
 }
 
+/* What the extra specs of a flavor say and nobody understands. */
+static void
+checkSpecs(viommuChecker *checker)
+{
+    const GPtrArray *strays = checker->dom->strays;
+    size_t i;
+
+    for (i = 0; i < strays->len; i++) {
+        const viommuStray *stray = g_ptr_array_index(strays, i);
+
+        viommuFindingsAdd(checker->findings, "V13", VIOMMU_SEVERITY_ERROR, stray->line,
+                          "viommu refuses to place the domain",
+                          "correct it in the flavor, or remove it there",
+                          "the extra spec %s='%s' means nothing", stray->name, stray->value);
+    }
+}
+
 void
 viommuCheckFeatures(viommuChecker *checker)
 {
     size_t i;
 
+    checkSpecs(checker);
     for (i = 0; i < checker->dom->iommus->len; i++) {
         const viommuIOMMU *iommu = g_ptr_array_index(checker->dom->iommus, i);
 

@@ -82,6 +82,7 @@ allowedValues(const char *name)
         const char *remedy;
     } allowed[] = {
         { "nested", "write nested='yes' or nested='no'" },
+        { "viommu:nested", "write 'yes' or 'no'" },
         { "accel", "remove it: viommu writes it" },
         { "cmdqv", "write 'on', 'off' or 'auto'" },
         { "ats", "write 'on', 'off' or 'auto'" },
@@ -92,15 +93,39 @@ allowedValues(const char *name)
         { "spare_ports", "write a number from 0 to 255" },
         { "smmus", "write 'assigned' or 'all'" },
     };
+    const char *word = g_str_has_prefix(name, "viommu:") ? name + strlen("viommu:") : name;
     size_t i;
 
-    if (g_str_has_prefix(name, "viommu:")) /* an extra spec */
-        name += strlen("viommu:");
     for (i = 0; i < G_N_ELEMENTS(allowed); i++) {
         if (strcmp(name, allowed[i].name) == 0)
             return allowed[i].remedy;
     }
+    for (i = 0; i < G_N_ELEMENTS(allowed); i++) {
+        if (strcmp(word, allowed[i].name) == 0)
+            return allowed[i].remedy;
+    }
     return "remove it";
+}
+
+/* Extra specs are seen by somebody who knows no XML. */
+static void
+checkSpecs(planState *state)
+{
+    const GPtrArray *strays = state->dom->strays;
+    size_t i;
+
+    for (i = 0; i < strays->len; i++) {
+        const viommuStray *stray = g_ptr_array_index(strays, i);
+        const char *remedy = allowedValues(stray->name);
+        g_autofree char *rename = stray->meant ? g_strdup_printf("write %s", stray->meant) : NULL;
+
+        if (rename || strcmp(remedy, "remove it") == 0)
+            planRefuse(state, "V13", stray->line, NULL, rename ? rename : remedy,
+                       "there is no extra spec '%s'", stray->name);
+        else
+            planRefuse(state, "V13", stray->line, NULL, remedy, "the extra spec '%s' is '%s'",
+                       stray->name, stray->value);
+    }
 }
 
 static void
@@ -146,7 +171,8 @@ checkIOMMUs(planState *state)
         if (strcmp(iommu->model, "smmuv3") != 0) {
             planRefuse(state, "V09", iommu->line,
                        "virt machine already has an iommu set. Doesn't support incompatible iommus",
-                       "remove one of the two", "<iommu model='%s'> stands beside a nested SMMUv3",
+                       dom->bySpecs ? "remove it, or the extra spec viommu:nested"
+                                    : "remove one of the two", "<iommu model='%s'> stands beside a nested SMMUv3",
                        iommu->model);
         } else if (iommu->nested == 1 || iommu->nested == VIOMMU_BAD) {
             checkStrays(state, iommu->strays);
@@ -267,7 +293,7 @@ planCheckDomain(planState *state)
     if (dom->byPolicy)
         planReason(state, "P15", "domain", "the policy asks for it, the domain does not");
     checkIOMMUs(state);
-    checkStrays(state, dom->strays);
+    checkSpecs(state);
     checkRequests(state);
     if (state->plan->accel && (dom->iommufd == 0 || dom->iommufd == VIOMMU_BAD))
         planRefuse(state, "V04", viommuXMLLine(dom->xml, dom->iommufdNode),
