@@ -82,6 +82,8 @@ viommuRewriteAsk(viommuRewrite *self, viommuQuestion question, const char *name,
 {
     char *copy = g_strdup(name);
 
+    self->libvirtAsked = self->libvirtAsked || question == VIOMMU_ASK_LIBVIRT_VERSION;
+    self->qemuAsked = self->qemuAsked || question == VIOMMU_ASK_QEMU_VERSION;
     self->question = question;
     g_free(self->questionName);
     self->questionName = copy;
@@ -248,7 +250,6 @@ viommuRewriteAnswerText(viommuRewrite *self, const char *text, size_t len)
         break;
     case VIOMMU_ASK_LIBVIRT_VERSION:
     case VIOMMU_ASK_QEMU_VERSION:
-        setVersion(self, 0);
         break;
     }
 }

@@ -272,6 +272,26 @@ targetClear(void *data)
     pluggedClear(&self->plugged);
 }
 
+/* Refuses the first host device of a domain for which the policy asks: no vSMMU can be attached for it. */
+static bool
+checkPolicy(viommuRewrite *self, const viommuDomain *before, const char *device, size_t len,
+            viommuRewriteVerdict *ret_verdict)
+{
+    viommuPolicy policy = self->context->policy;
+    g_auto(pluggedDomain) plugged = { 0 };
+
+    if (self->kind != VIOMMU_REWRITE_ATTACH || viommuDomainFitsPolicy(before, policy) ||
+        !plug(&plugged, before, device, len, NULL) ||
+        plugged.dev->kind != VIOMMU_DEVICE_ASSIGNED || !viommuDomainFitsPolicy(plugged.dom, policy))
+        return true;
+    return viommuRewriteRefuseError(
+        self,
+        g_error_new(VIOMMU_ERROR, VIOMMU_ERROR_REFUSED,
+                    "V05: the policy of the service asks for a vSMMU for %s: define the domain with the device in it",
+                    plugged.dev->what),
+        ret_verdict);
+}
+
 /* Reads @text, if it is given and vSMMUs are in it, into @targets with the device. */
 static bool
 addTarget(viommuRewrite *self, GArray *targets, const char *text, const char *device, size_t len,
@@ -282,14 +302,16 @@ addTarget(viommuRewrite *self, GArray *targets, const char *text, const char *de
     bool good;
 
     /* Most domains have none and ask for none, and need not be read. */
-    if (!text || (!strstr(text, "smmuv3") && !strstr(text, "viommu:")))
+    if (!text || (self->context->policy == VIOMMU_POLICY_OFF && !strstr(text, "smmuv3") &&
+                  !strstr(text, "viommu:")))
         return true;
     one.before = viommuDomainParse(text, strlen(text), &error);
     if (!one.before)
         return viommuRewriteRefuseError(self, g_steal_pointer(&error), ret_verdict);
     if (!viommuAttachMatters(one.before)) {
+        good = text != self->inactive || checkPolicy(self, one.before, device, len, ret_verdict);
         targetClear(&one);
-        return true;
+        return good;
     }
     g_free(self->name);
     self->name = g_strdup(one.before->name);
@@ -318,7 +340,6 @@ checkNew(viommuRewrite *self, GArray *targets, viommuRewriteVerdict *ret_verdict
     }
     return true;
 }
-
 
 /* The address for the device in all of @targets; false with the verdict if it needs none, or gets none. */
 static bool
@@ -353,6 +374,8 @@ chooseAddress(viommuRewrite *self, GArray *targets, viommuGuestAddr *ret_addr,
         return false;
     if (viommuFindingsHaveError(findings))
         return refuseWithoutLines(self, findings, ret_verdict);
+    if (!ports->len && g_array_index(targets, target, 0).plugged.dev->kind != VIOMMU_DEVICE_ASSIGNED)
+        return false;
     if (!ports->len)
         return viommuRewriteRefuseError(
             self,

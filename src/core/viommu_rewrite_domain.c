@@ -47,9 +47,9 @@ needPeer(viommuRewrite *self, viommuRewriteVerdict *ret_verdict)
 {
     g_autoptr(GError) error = NULL;
 
-    if (!self->peer->haveLibvirt)
+    if (!self->peer->haveLibvirt && !self->libvirtAsked)
         return viommuRewriteAsk(self, VIOMMU_ASK_LIBVIRT_VERSION, NULL, ret_verdict);
-    if (!self->peer->haveQemu)
+    if (!self->peer->haveQemu && !self->qemuAsked)
         return viommuRewriteAsk(self, VIOMMU_ASK_QEMU_VERSION, NULL, ret_verdict);
     if (!viommuPlacementFitsLibvirt(self->peer->libvirt, &error))
         return viommuRewriteRefuseError(self, g_steal_pointer(&error), ret_verdict);

@@ -18,6 +18,8 @@ struct viommuRewrite {
 
     viommuHost *host;     /* the peer's, with networks as they are answered */
     bool hostFresh;       /* its map is that of now */
+    bool libvirtAsked;    /* these: for this call, whether it was answered or not */
+    bool qemuAsked;
     GHashTable *unknown;  /* networks that libvirt does not give: name -> why */
     char *live;           /* answers to ASK_DOMAIN and ASK_DOMAIN_INACTIVE, or NULL */
     char *inactive;

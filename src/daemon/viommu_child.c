@@ -21,7 +21,27 @@
 /* Where the child has its channel, above standard error; all else of its parent's is closed. */
 #define CHANNEL_FD 3
 
-/* Gives up all that the client does not have. Only root can take other groups, and need not be root. */
+/* Who is not root cannot give up groups, so that it may have none that the client has not. */
+static bool
+hasNoOtherGroup(const gid_t *theirs, size_t count, gid_t primary)
+{
+    gid_t ours[NGROUPS_MAX / 64];
+    int n = getgroups(G_N_ELEMENTS(ours), ours);
+    size_t j;
+    int i;
+
+    for (i = 0; i < n; i++) {
+        for (j = 0; j < count && theirs[j] != ours[i]; j++)
+            ;
+        if (j == count && ours[i] != primary) {
+            errno = EPERM;
+            return false;
+        }
+    }
+    return n >= 0;
+}
+
+/* Gives up all that the client does not have. */
 static bool
 becomeClient(int fd, const struct ucred *peer)
 {
@@ -37,7 +57,8 @@ becomeClient(int fd, const struct ucred *peer)
         if (getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, many, &len) < 0)
             return false;
     }
-    if (geteuid() == 0 && setgroups(len / sizeof(gid_t), groups) < 0)
+    if (geteuid() == 0 ? setgroups(len / sizeof(gid_t), groups) < 0
+                       : !hasNoOtherGroup(groups, len / sizeof(gid_t), peer->gid))
         return false;
     return setresgid(peer->gid, peer->gid, peer->gid) == 0 &&
            setresuid(peer->uid, peer->uid, peer->uid) == 0 &&

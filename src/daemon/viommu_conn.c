@@ -246,11 +246,12 @@ step(viommuConn *self, viommuDirection *dir)
     return false;
 }
 
-/* Has all gone that came from there? What is left of a message that will not end does not count. */
+/* Has all gone that came from there? What is left of a message that will not end does not count, nor what of ours would
+ * have come behind it. */
 static bool
 isDrained(const viommuDirection *dir)
 {
-    return dir->from->eof && !dir->blocked && dir->ownSent == dir->own->len;
+    return dir->from->eof && !dir->blocked && (dir->ownSent == dir->own->len || !mayInsert(dir));
 }
 
 static unsigned

@@ -13,6 +13,10 @@
 /* VIR_DOMAIN_XML_INACTIVE */
 #define XML_INACTIVE (1u << 1)
 
+/* VIR_DOMAIN_SNAPSHOT_CREATE_REDEFINE and VIR_DOMAIN_CHECKPOINT_CREATE_REDEFINE; without it libvirt
+ * looks at no <domain>. */
+#define REDEFINE (1u << 0)
+
 /* AUTH_SASL_START and AUTH_SASL_STEP; their answers begin with whether the client is let in. */
 #define PROC_SASL_START 68
 #define PROC_SASL_STEP 69
@@ -110,7 +114,13 @@ static gboolean
 onImpatience(void *data)
 {
     viommuConn *self = data;
-    g_autofree char *message =
+    g_autofree char *message = NULL;
+
+    /* It reads no more calls of a client while it works on five of them (max_client_requests): a direct
+     * call would wait, too. */
+    if (self->unanswered)
+        return G_SOURCE_CONTINUE;
+    message =
         g_strdup_printf("viommu: libvirt did not answer what has to be known for this within %u seconds",
                         self->options->config->queryTimeout);
 
@@ -247,7 +257,7 @@ viommuConnTakeCall(viommuConn *self, const viommuRPCHeader *header, GByteArray *
 
     self->lastSerial = header->serial;
     self->held = message;
-    if (!args.haveXML) {
+    if (!args.haveXML || (call->kind == VIOMMU_RPC_XML_EMBEDDED && !(args.flags & REDEFINE))) {
         sendHeld(self, message);
         return;
     }

@@ -25,15 +25,22 @@ typedef struct {
     int fd;
 } viommuEndFD;
 
+static bool
+isSocket(int fd)
+{
+    struct stat st;
+
+    return fstat(fd, &st) == 0 && S_ISSOCK(st.st_mode);
+}
+
 viommuEnd *
 viommuEndNew(int in, int out)
 {
     viommuEnd *self = g_new0(viommuEnd, 1);
-    struct stat st;
-
     self->in = in;
     self->out = out;
-    self->isSocket = fstat(in, &st) == 0 && S_ISSOCK(st.st_mode);
+    self->inIsSocket = isSocket(in);
+    self->outIsSocket = isSocket(out);
     self->bytes = g_malloc(VIOMMU_END_BYTES);
     self->fds = g_array_new(FALSE, FALSE, sizeof(viommuEndFD));
     return self;
@@ -90,7 +97,7 @@ receive(viommuEnd *self, int *ret_fd)
     struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
     ssize_t n;
 
-    if (!self->isSocket)
+    if (!self->inIsSocket)
         return read(self->in, iov.iov_base, iov.iov_len);
     /* Not CMSG_SPACE: its padding is room for a second one. */
     msg.msg_control = control.bytes;
@@ -171,7 +178,7 @@ transmit(viommuEnd *self, const uint8_t *bytes, size_t len, int fd)
     struct iovec iov = { (void *)bytes, len };
     struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
 
-    if (!self->isSocket)
+    if (!self->outIsSocket)
         return write(self->out, bytes, len);
     if (fd >= 0) {
         struct cmsghdr *head;
@@ -202,5 +209,7 @@ viommuEndSend(viommuEnd *self, const uint8_t *bytes, size_t len, int fd)
     if (errno == EAGAIN)
         return 0;
     self->dead = true;
+    if (errno != EPIPE && errno != ECONNRESET)
+        self->eof = true;
     return len;
 }

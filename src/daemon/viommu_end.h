@@ -16,7 +16,8 @@
 typedef struct {
     int in;        /* these two may be the same */
     int out;
-    bool isSocket; /* descriptors can come */
+    bool inIsSocket;  /* descriptors can come */
+    bool outIsSocket; /* and go */
     uint8_t *bytes;
     size_t begin;  /* what has come and has not been taken: bytes[begin] to bytes[end] */
     size_t end;
@@ -59,5 +60,5 @@ int viommuEndPeekFD(const viommuEnd *self);
 void viommuEndDropFD(viommuEnd *self);
 
 /* Sends some of the bytes, with @fd (-1: none) beside the first. Returns how many went, 0 if none can at the
- * moment; where the other side is gone all count as sent. */
+ * moment; where the other side is gone all count as sent. Any other error ends the connection: both ways. */
 size_t viommuEndSend(viommuEnd *self, const uint8_t *bytes, size_t len, int fd);

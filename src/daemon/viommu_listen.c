@@ -29,12 +29,6 @@ static const char *const names[] = {
     [VIOMMU_LISTEN_ADMIN] = "viommud-admin-sock",
 };
 
-const char *
-viommuListenName(viommuListenKind kind)
-{
-    return names[kind];
-}
-
 char *
 viommuListenPath(const viommuConfig *config, viommuListenKind kind)
 {

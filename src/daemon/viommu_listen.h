@@ -28,6 +28,3 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(viommuListen, viommuListenFree)
 
 /* The path of a socket of @config. Free with g_free. */
 char *viommuListenPath(const viommuConfig *config, viommuListenKind kind);
-
-/* "libvirt-sock" */
-const char *viommuListenName(viommuListenKind kind);

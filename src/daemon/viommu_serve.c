@@ -102,7 +102,6 @@ loop(const viommuConn *conn)
     while (!viommuConnIsOver(conn)) {
         gint64 begin = g_get_monotonic_time();
 
-
         if (soon && spin())
             continue;
         g_main_context_iteration(NULL, TRUE);
@@ -110,13 +109,14 @@ loop(const viommuConn *conn)
     }
 }
 
-/* Reads what comes within the time; false if nothing does. */
+/* Reads what comes until @end; false if nothing does. */
 static bool
-await(viommuEnd *client)
+await(viommuEnd *client, gint64 end)
 {
     struct pollfd fd = { .fd = client->in, .events = POLLIN };
+    gint64 left = (end - g_get_monotonic_time()) / 1000;
 
-    if (!viommuEndWantsMore(client) || poll(&fd, 1, TELL_MSEC) <= 0)
+    if (!viommuEndWantsMore(client) || left <= 0 || poll(&fd, 1, (int)left) <= 0)
         return false;
     viommuEndFill(client);
     return true;
@@ -128,10 +128,11 @@ tellClient(int clientIn, int clientOut, const char *why)
 {
     g_autoptr(viommuEnd) client = viommuEndNew(clientIn, clientOut);
     g_autoptr(GByteArray) reply = NULL;
+    gint64 end = g_get_monotonic_time() + TELL_MSEC * 1000;
     viommuRPCHeader call;
 
     while (viommuEndLen(client) < VIOMMU_RPC_START_BYTES) {
-        if (!await(client))
+        if (!await(client, end))
             return;
     }
     call = viommuRPCHeaderRead(viommuEndBytes(client), viommuEndLen(client));
@@ -140,7 +141,7 @@ tellClient(int clientIn, int clientOut, const char *why)
     /* It hangs up when it has read that. */
     do {
         viommuEndDrop(client, viommuEndLen(client));
-    } while (await(client));
+    } while (await(client, end));
 }
 
 bool

@@ -35,7 +35,8 @@ isFree(const viommuDomain *dom, const viommuController *port, const viommuDevice
 {
     size_t i;
 
-    if (port->model != VIOMMU_PCI_ROOT_PORT)
+    if (port->model != VIOMMU_PCI_ROOT_PORT ||
+        g_strcmp0(viommuXMLAttr(viommuXMLChild(port->node, "target"), "hotplug"), "off") == 0)
         return false;
     for (i = 0; i < dom->devices->len; i++) {
         const viommuDevice *other = g_ptr_array_index(dom->devices, i);
@@ -164,6 +165,25 @@ findHostPorts(GArray *ports, const viommuDomain *dom, const virSMMUTopology *hos
                       "%s is behind %s, and the domain has no vSMMU for that", dev->what, smmu->name);
 }
 
+/* Is a port below a vSMMU free, or, @accel, below an accelerated one? */
+static bool
+hasFreePort(const viommuDomain *dom, const viommuDevice *dev, bool accel)
+{
+    size_t i;
+
+    for (i = 0; i < dom->iommus->len; i++) {
+        const viommuIOMMU *iommu = g_ptr_array_index(dom->iommus, i);
+        const viommuController *bus = busOf(dom, iommu);
+        g_autoptr(GArray) ports = g_array_new(FALSE, FALSE, sizeof(unsigned));
+
+        if (bus && (iommu->accel == 1 || !accel))
+            addFree(ports, dom, bus, dev);
+        if (ports->len)
+            return true;
+    }
+    return false;
+}
+
 GArray *
 viommuAttachPorts(const viommuDomain *dom, const virSMMUTopology *host, const viommuDevice *dev,
                   GPtrArray *findings)
@@ -175,7 +195,8 @@ viommuAttachPorts(const viommuDomain *dom, const virSMMUTopology *host, const vi
         return ports;
     }
     addFree(ports, dom, NULL, dev);
-    if (!ports->len)
+    /* Without accel, under TCG, QEMU does not mind. */
+    if (!ports->len && hasFreePort(dom, dev, true))
         viommuFindingsAdd(findings, "V22", VIOMMU_SEVERITY_ERROR, dev->line,
                           "Emulated endpoint devices are not allowed when using arm-smmuv3,accel=on",
                           "add <controller type='pci' model='pcie-root-port'/> to the domain, and start it anew",
@@ -187,22 +208,8 @@ viommuAttachPorts(const viommuDomain *dom, const virSMMUTopology *host, const vi
 bool
 viommuAttachNeedsAddress(const viommuDomain *dom, const viommuDevice *dev)
 {
-    size_t i;
-
     if (dev->hasAddr)
         return false;
-    if (dev->kind == VIOMMU_DEVICE_ASSIGNED)
-        return true;
-    for (i = 0; i < dom->iommus->len && dev->kind == VIOMMU_DEVICE_PCIE; i++) {
-        const viommuIOMMU *iommu = g_ptr_array_index(dom->iommus, i);
-        const viommuController *bus = busOf(dom, iommu);
-        g_autoptr(GArray) ports = g_array_new(FALSE, FALSE, sizeof(unsigned));
-
-        /* Without accel, under TCG, QEMU does not mind. */
-        if (bus && iommu->accel == 1)
-            addFree(ports, dom, bus, dev);
-        if (ports->len)
-            return true;
-    }
-    return false;
+    return dev->kind == VIOMMU_DEVICE_ASSIGNED ||
+           (dev->kind == VIOMMU_DEVICE_PCIE && hasFreePort(dom, dev, false));
 }

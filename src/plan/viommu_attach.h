@@ -15,10 +15,11 @@ bool viommuAttachMatters(const viommuDomain *dom);
 /* Free root ports for @dev, a device of @dom that is to come and whose address does not count: for a host
  * device those below the vSMMUs of its physical SMMU, for an emulated one those outside of all expander
  * buses. Indexes of controllers, of unsigned, those to take first in front; if there are none, @findings
- * says why. Free with g_array_unref. Details of the host devices of @dom must be loaded. */
+ * says why, unless an emulated one may stand anywhere. Free with g_array_unref. Details of the host
+ * devices of @dom must be loaded. */
 GArray *viommuAttachPorts(const viommuDomain *dom, const virSMMUTopology *host,
                           const viommuDevice *dev, GPtrArray *findings);
 
-/* True if libvirt may put @dev, which has no address, where it must not be: a host device anywhere, an emulated one
- * below an accelerated vSMMU with a free port. */
+/* True if libvirt may put @dev, which has no address, where it should not be: a host device anywhere, an emulated one
+ * below a vSMMU with a free port. */
 bool viommuAttachNeedsAddress(const viommuDomain *dom, const viommuDevice *dev);

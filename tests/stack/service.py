@@ -6,6 +6,7 @@ this machine's libraries and loader, and clients call a wrapper that starts them
 it is laid out on the host's own /run; the tree, which is shared, stays as it is.
 """
 
+import contextlib
 import os
 import re
 import shutil
@@ -142,7 +143,8 @@ class Service:
     def stop(self):
         """Ends viommud as an administrator does; returns its exit status."""
         if self.process.poll() is None:
-            os.kill(self.outerPid, signal.SIGTERM)
+            with contextlib.suppress(ProcessLookupError):   # nsenter may end a little later
+                os.kill(self.outerPid, signal.SIGTERM)
         return self.process.wait(STOP_SECONDS)
 
     def __exit__(self, *unused):

@@ -51,6 +51,8 @@ MASKS = (
 # Events that come or not, as libvirt hears QEMU's last words or sees its end first.
 RACING = (["VIR_DOMAIN_EVENT_ID_CONTROL_ERROR", "virDomain guest"],
           ["VIR_DOMAIN_EVENT_ID_LIFECYCLE", "virDomain guest", 6, 2])     # SHUTDOWN, by the host
+# Sessions with libvirt alone that another one may be the same as.
+MOST_ALONE = 4
 # A reply of which a mask leaves nothing.
 WHOLE = ('{"result": ~}', '{"result": "~"}', '{"error": ~}')
 
@@ -127,6 +129,12 @@ def maskProblems(lines):
     return problems
 
 
+def differences(known, got, name):
+    """Where @got differs from the one of the sessions with libvirt alone that is most like it."""
+    return min((list(difflib.unified_diff(inLines(alone), inLines(got), "libvirt alone", f"through {name}",
+                                          n=1, lineterm="")) for alone in known), key=len)
+
+
 def testSessions(tap, tree):
     alone = runSession(tree, direct)
     calls = {line["call"] for line in alone if "call" in line}
@@ -142,14 +150,17 @@ def testSessions(tap, tree):
     tap.noProblems([line["seen"] for line in alone if line.get("result") is False],
                    "every event that the session waits for arrives")
     tap.noProblems(maskProblems(alone), "every mask hides something, and no whole reply")
-    expected = normalised(alone)
+    known = [normalised(alone)]
     for name, urisOn in (("viommud", throughService), ("viommu-stdio", throughHelper)):
         with guarded(tap, f"a session through {name}"):
-            got = runSession(tree, urisOn)
-            problems = difflib.unified_diff(inLines(expected), inLines(normalised(got)),
-                                            "libvirt alone", f"through {name}", n=1, lineterm="")
-            tap.noProblems(list(problems),
-                           f"{len(asked)} calls and all events are the same through {name}")
+            got = normalised(runSession(tree, urisOn))
+            problems = differences(known, got, name)
+            # How far the guest gets, and what events come of it, is not the same on a busy machine even without us.
+            while problems and len(known) < MOST_ALONE:
+                known.append(normalised(runSession(tree, direct)))
+                problems = differences(known, got, name)
+            tap.noProblems(problems, f"{len(asked)} calls and all events are the same through {name}")
+    tap.note(f"compared with {len(known)} of libvirt alone")
 
 
 def main():
