@@ -5,6 +5,7 @@
  * viommurewritegoldentest.
  */
 #include "rewritetestutils.h"
+#include "viommuerror.h"
 
 #include <string.h>
 
@@ -181,6 +182,37 @@ testRefusalsOfMany(void)
     testRefuses(&world, ALONE, 0, HEAD DEVICE("0x99", "1") DEVICE("0x98", "1") NESTED TAIL,
                 "viommu: line 1: V02: hostdev '0098:01:00.0' is not on this host; to fix it, see 'viommu host' for the devices that there are; addresses change with slots and firmware | "
                 "line 1: V02: hostdev '0099:01:00.0' is not on this host; to fix it, see 'viommu host' for the devices that there are; addresses change with slots and firmware");
+}
+
+/* Values of any length are cut off where the text of a finding has 2000 bytes, and between characters. */
+static void
+testLongValues(void)
+{
+    static const char front[] = "viommu: line 1: V13: ";
+    const testWorld world = testWorldOf("grace");
+    size_t len;
+
+    for (len = 1950; len < 2010; len++) {
+        g_autofree char *letters = g_strnfill(len, len % 2 ? 'x' : '-');
+        g_autofree char *value = len % 3 ? g_strdup(letters) : g_strconcat(letters, "\xe2\x98\x83\xe2\x98\x83", NULL);
+        g_autofree char *request = g_strconcat("<iommu model='smmuv3' nested='", value, "'/>", NULL);
+        g_autofree char *text = g_strconcat(HEAD DEVICE("2", "1"), request, TAIL, NULL);
+        g_autoptr(testOutcome) outcome = testRewrite(&world, ALONE, 0, text, -1, NULL);
+        g_autofree char *whole = g_strdup_printf("nested='%s' means nothing there", value);
+        const char *end = strstr(outcome->words, "; to fix it, ");
+        g_autofree char *told = end ? g_strndup(outcome->words + strlen(front), (size_t)(end - outcome->words) - strlen(front))
+                                    : NULL;
+
+        g_assert_true(g_str_has_prefix(outcome->words, front));
+        g_assert_true(g_utf8_validate(outcome->words, -1, NULL));
+        if (strlen(whole) <= VIOMMU_ERROR_TEXT_MAX) {
+            g_assert_cmpstr(told, ==, whole);
+            continue;
+        }
+        g_assert_cmpuint(strlen(told), <=, VIOMMU_ERROR_TEXT_MAX);
+        g_assert_cmpuint(strlen(told), >=, VIOMMU_ERROR_TEXT_MAX - strlen("...") - 3);
+        g_assert_true(g_str_has_suffix(told, "..."));
+    }
 }
 
 /* Who asked by policy learns how to keep the domain out. */
@@ -739,6 +771,7 @@ main(int argc, char **argv)
     g_test_add_func("/rewrite/words", testWords);
     g_test_add_func("/rewrite/refusals", testRefusals);
     g_test_add_func("/rewrite/refusals-of-many", testRefusalsOfMany);
+    g_test_add_func("/rewrite/long-values", testLongValues);
     g_test_add_func("/rewrite/refusal-by-policy", testRefusalByPolicy);
     g_test_add_func("/rewrite/versions", testVersions);
     g_test_add_func("/rewrite/versions-matter", testVersionsMatter);
