@@ -15,12 +15,15 @@ viommuErrorQuark(void)
 void
 viommuErrorCut(char *text)
 {
-    char *end;
+    static const char ellipsis[] = "...";
+    char *room, *end;
 
     if (!text || strlen(text) <= VIOMMU_ERROR_TEXT_MAX)
         return;
-    end = g_utf8_find_prev_char(text, text + VIOMMU_ERROR_TEXT_MAX);
-    strcpy(end ? end : text + VIOMMU_ERROR_TEXT_MAX - 1, "...");
+    /* The last place where a character begins and the ellipsis fits. */
+    room = text + VIOMMU_ERROR_TEXT_MAX - strlen(ellipsis);
+    end = g_utf8_find_prev_char(text, room + 1);
+    strcpy(end ? end : room, ellipsis);
 }
 
 void
