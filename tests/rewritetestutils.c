@@ -215,3 +215,29 @@ testChange(const char *text, const char *from, const char *to)
         g_error("'%s' does not stand once in the text", from);
     return g_strjoinv(to, parts);
 }
+
+void
+testBegins(const testOutcome *outcome, const char *words)
+{
+    g_assert_cmpint(outcome->verdict, ==, words ? VIOMMU_REWRITE_REFUSE : VIOMMU_REWRITE_PASS);
+    if (words && !g_str_has_prefix(outcome->words ? outcome->words : "", words))
+        g_assert_cmpstr(outcome->words, ==, words);
+}
+
+char *
+testPlace(const testWorld *world, const char *text)
+{
+    g_autoptr(testOutcome) outcome = testRewrite(world, VIOMMU_REWRITE_DOMAIN, 0, text, -1, NULL);
+
+    if (outcome->verdict != VIOMMU_REWRITE_REPLACE)
+        g_error("%s", outcome->words);
+    return g_steal_pointer(&outcome->text);
+}
+
+char *
+testAdd(const char *domain, const char *devices)
+{
+    g_autofree char *more = g_strconcat(devices, "</devices>", NULL);
+
+    return testChange(domain, "</devices>", more);
+}

@@ -6,6 +6,39 @@
 
 #include "viommu_rewrite.h"
 
+/* Pieces of domains of which only the devices matter. */
+#define HEAD                                                                                       \
+    "<domain type='kvm'><name>d</name><os firmware='efi'>"                                         \
+    "<type arch='aarch64' machine='virt'>hvm</type></os><features><acpi/><gic version='3'/>"       \
+    "</features><devices>"
+#define TAIL "</devices></domain>"
+#define HOSTDEV "<hostdev mode='subsystem' type='pci'>"
+#define SOURCE(domain, bus, slot, function)                                                        \
+    "<source><address domain='" domain "' bus='" bus "' slot='" slot "' function='" function "'/></source>"
+#define DEVICE(domain, bus) HOSTDEV SOURCE(domain, bus, "0", "0") "</hostdev>"
+#define ADDRESS(bus)                                                                               \
+    "<address type='pci' domain='0x0000' bus='" bus "' slot='0x00' function='0x0'/>"
+#define DEVICE_AT(domain, bus, guestBus) HOSTDEV SOURCE(domain, bus, "0", "0") ADDRESS(guestBus) "</hostdev>"
+/* Functions of 0002:03:00.0 */
+#define VF(function) HOSTDEV SOURCE("2", "3", "0", function) "</hostdev>"
+#define VF_AT(function, guestBus) HOSTDEV SOURCE("2", "3", "0", function) ADDRESS(guestBus) "</hostdev>"
+#define SPARE(count)                                                                               \
+    "<iommu model='smmuv3' nested='yes'><placement sparePorts='" count "'/></iommu>"
+#define PORT(index) "<controller type='pci' index='" index "' model='pcie-root-port'/>"
+#define NESTED "<iommu model='smmuv3' nested='yes'/>"
+
+/* grace: 0002:01:00.0, 0002:03:00.0 and 0000:01:00.0 are behind one SMMU, 0006:01:00.0 and 0007:01:00.0 behind
+ * another, 0003:01:00.0 and 0009:01:00.0 behind two more. */
+#define GRACE_DOMAIN HEAD DEVICE("2", "1") SPARE("3") TAIL
+
+#define ON_NETWORK(name) "<interface type='network'><source network='" name "'/></interface>"
+
+#define HOSTDEV_NETWORK "<network><name>fast</name><forward mode='hostdev'><pf dev='enP2p3s0np0'/></forward></network>"
+#define NAT_NETWORK "<network><name>fast</name><forward mode='nat'/></network>"
+
+/* One that asks, and is placed on grace. */
+#define ASKING HEAD DEVICE("2", "1") NESTED TAIL
+
 /* What is answered. */
 typedef struct {
     const char *host;     /* one of hosts/; NULL: it cannot be read, "no host here" */
@@ -45,6 +78,16 @@ void testRefuses(const testWorld *world, viommuRewriteKind kind, unsigned flags,
                  const char *words);
 void testReplaces(const testWorld *world, viommuRewriteKind kind, unsigned flags, const char *text,
                   const char *expected);
+
+/* That @outcome is a refusal that begins with @words; NULL: that it passes. */
+void testBegins(const testOutcome *outcome, const char *words);
+
+/* What libvirt has of the domain @text once it was placed: ports come behind their bus, so that with GRACE_DOMAIN the
+ * vSMMU is on 1, the device in 2, and 3, 4 and 5 are free. Free with g_free, as all texts. */
+char *testPlace(const testWorld *world, const char *text);
+
+/* @domain with more devices. */
+char *testAdd(const char *domain, const char *devices);
 
 /* The file of that name of qemuxml2argvdata, or NULL. */
 char *testGoldenRead(const char *name);

@@ -1,0 +1,295 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Devices that are plugged into, or changed in, domains that have vSMMUs: live, in the configuration or in both, by
+ * networks and by policy. Where in a domain they go is viommurewritedevicetest.c's.
+ */
+#include "rewritetestutils.h"
+
+#include <string.h>
+
+#define ATTACH VIOMMU_REWRITE_ATTACH
+#define UPDATE VIOMMU_REWRITE_UPDATE
+#define LIVE VIOMMU_REWRITE_LIVE
+#define CONFIG VIOMMU_REWRITE_CONFIG
+
+/* Both domains at once: a port that is free in both, and no other. */
+static void
+testBoth(void)
+{
+    static const char apart[] =
+        "viommu: V05: no root port is free both in the running domain and in its configuration; attach the device to one after the other";
+    static const struct {
+        const char *live;
+        const char *inactive;
+        const char *bus; /* NULL: refused */
+    } cases[] = {
+        { "", "", "0x03" },
+        { VF_AT("1", "3"), "", "0x04" },
+        { "", VF_AT("1", "3"), "0x04" },
+        { DEVICE_AT("0", "1", "4"), VF_AT("1", "3"), "0x05" },
+        { DEVICE_AT("0", "1", "4") VF_AT("3", "5"),
+          VF_AT("1", "3"), NULL },
+    };
+    testWorld world = testWorldOf("grace");
+    g_autofree char *domain = testPlace(&world, GRACE_DOMAIN);
+    g_autofree char *other = g_strdup(HEAD DEVICE("2", "1") TAIL);
+    size_t i;
+
+    for (i = 0; i < G_N_ELEMENTS(cases); i++) {
+        g_autofree char *live = testAdd(domain, cases[i].live);
+        g_autofree char *inactive = testAdd(domain, cases[i].inactive);
+        g_autofree char *address = g_strdup_printf(ADDRESS("%s"), cases[i].bus);
+        g_autofree char *expected = g_strconcat(HOSTDEV SOURCE("2", "3", "0", "2"), address, "</hostdev>", NULL);
+
+        g_test_message("case %zu", i);
+        world.live = live;
+        world.inactive = inactive;
+        if (cases[i].bus)
+            testReplaces(&world, ATTACH, LIVE | CONFIG, VF("2"), expected);
+        else
+            testRefuses(&world, ATTACH, LIVE | CONFIG, VF("2"), apart);
+    }
+    /* One of them alone has vSMMUs. */
+    world.live = other;
+    world.inactive = domain;
+    testReplaces(&world, ATTACH, LIVE | CONFIG, DEVICE("2", "3"), DEVICE_AT("2", "3", "0x03"));
+    world.live = NULL;
+    testReplaces(&world, ATTACH, LIVE | CONFIG, DEVICE("2", "3"), DEVICE_AT("2", "3", "0x03"));
+    world.live = domain;
+    world.inactive = other;
+    testReplaces(&world, ATTACH, LIVE | CONFIG, DEVICE("2", "3"), DEVICE_AT("2", "3", "0x03"));
+}
+
+/* What one domain alone needs, is done. */
+static void
+testBothNeed(void)
+{
+    testWorld world = testWorldOf("grace");
+    g_autofree char *domain = testPlace(&world, HEAD PORT("1") PORT("2") DEVICE("2", "1") SPARE("1") TAIL);
+    g_autofree char *used = testAdd(domain, DEVICE_AT("2", "3", "5"));
+    static const char placed[] = "<rng model='virtio'>" ADDRESS("0x01") "</rng>";
+
+    world.live = used;
+    world.inactive = domain;
+    testReplaces(&world, ATTACH, LIVE | CONFIG, "<rng model='virtio'/>", placed);
+    world.live = domain;
+    world.inactive = used;
+    testReplaces(&world, ATTACH, LIVE | CONFIG, "<rng model='virtio'/>", placed);
+    world.live = used;
+    testPasses(&world, ATTACH, LIVE | CONFIG, "<rng model='virtio'/>", NULL);
+}
+
+/* An address of its own is judged in both. */
+static void
+testBothJudged(void)
+{
+    testWorld world = testWorldOf("grace");
+    g_autofree char *domain = testPlace(&world, GRACE_DOMAIN);
+    g_autofree char *taken = testAdd(domain, DEVICE_AT("0", "1", "4"));
+    g_autoptr(testOutcome) outcome = NULL;
+
+    world.live = domain;
+    world.inactive = taken;
+    outcome = testRewrite(&world, ATTACH, LIVE | CONFIG, DEVICE_AT("2", "3", "4"), -1, NULL);
+    testBegins(outcome, "viommu: V25: hostdev '0002:03:00.0' has the guest address 0000:04:00.0, as hostdev '0000:01:00.0' has (");
+    testPasses(&world, ATTACH, LIVE | CONFIG, DEVICE_AT("2", "3", "5"), "domain, inactive, host");
+    testPasses(&world, ATTACH, LIVE, DEVICE_AT("2", "3", "4"), "domain, host");
+}
+
+/* A device with others in its group, which QEMU refuses and the guest cannot use. */
+static void
+testGroups(void)
+{
+    testWorld world = testWorldOf("switch-group");
+    g_autofree char *domain = testPlace(&world, HEAD DEVICE("0", "4") SPARE("2") TAIL);
+
+    world.live = domain;
+    testRefuses(&world, ATTACH, LIVE, DEVICE("0", "5"),
+                "viommu: V16: hostdev '0000:05:00.0' shares IOMMU group 6 with '0000:05:00.1' (QEMU starts, and the device fails in the guest: CMDQ error, Illegal command); to fix it, use a device that is alone in its group, or a slot whose ports have ACS");
+}
+
+/* What is wrong already is not the new device's fault. */
+static void
+testKnown(void)
+{
+    testWorld world = testWorldOf("grace");
+    g_autofree char *domain = testPlace(&world, GRACE_DOMAIN);
+    g_autofree char *wrong = testAdd(domain, DEVICE_AT("9", "1", "5") "<rng model='virtio'>" ADDRESS("7") "</rng>");
+
+    world.live = wrong;
+    testReplaces(&world, ATTACH, LIVE, DEVICE("2", "3"), DEVICE_AT("2", "3", "0x03"));
+}
+
+/* One that is there already, perhaps only until it has gone: libvirt would put it anywhere then. */
+static void
+testTwice(void)
+{
+#define THERE(what) "viommu: V20: the domain has " what " already; if it is being detached, wait until it has gone"
+    testWorld world = testWorldOf("grace");
+    g_autofree char *domain = testPlace(&world, GRACE_DOMAIN);
+    g_autofree char *more = testAdd(domain, DEVICE_AT("2", "3", "3"));
+
+    world.live = domain;
+    world.inactive = more;
+    testRefuses(&world, ATTACH, LIVE, DEVICE("2", "1"), THERE("hostdev '0002:01:00.0'"));
+    testRefuses(&world, ATTACH, LIVE, DEVICE_AT("2", "1", "4"), THERE("hostdev '0002:01:00.0'"));
+    testRefuses(&world, ATTACH, LIVE, DEVICE_AT("2", "1", "2"), THERE("hostdev '0002:01:00.0'"));
+    testRefuses(&world, ATTACH, LIVE, "<interface type='hostdev'>" SOURCE("2", "1", "0", "0") "</interface>",
+                THERE("interface '0002:01:00.0'"));
+    testRefuses(&world, ATTACH, CONFIG, DEVICE("2", "3"), THERE("hostdev '0002:03:00.0'"));
+    testRefuses(&world, ATTACH, CONFIG | LIVE, DEVICE("2", "3"), THERE("hostdev '0002:03:00.0'"));
+    testReplaces(&world, ATTACH, LIVE, DEVICE("2", "3"), DEVICE_AT("2", "3", "0x03"));
+}
+
+/* Interfaces on networks that hand out host devices, or do not. */
+static void
+testNetworks(void)
+{
+#define ON_FAST(mac) "<interface type='network'><mac address='52:54:00:00:00:" mac "'/><source network='fast'/>"
+    static const char fast[] =
+        "<network><name>fast</name><forward mode='hostdev'><pf dev='enP2p3s0np0'/></forward></network>";
+    static const char nat[] = "<network><name>fast</name><forward mode='nat'/></network>";
+    testWorld world = testWorldOf("grace");
+    g_autofree char *domain = testPlace(&world, GRACE_DOMAIN);
+    g_autofree char *other = NULL;
+    g_autoptr(testOutcome) outcome = NULL;
+
+    world.live = domain;
+    world.network = fast;
+    outcome = testRewrite(&world, ATTACH, LIVE, ON_FAST("01") "</interface>", -1, NULL);
+    g_assert_cmpstr(outcome->asked, ==, "domain, network fast, host");
+    g_assert_cmpstr(outcome->text, ==, ON_FAST("01") ADDRESS("0x03") "</interface>");
+    g_assert_cmpstr(outcome->words, ==, "interface on network 'fast' at 0000:03:00.0");
+    world.network = nat;
+    outcome = (testOutcomeFree(outcome), testRewrite(&world, ATTACH, LIVE, ON_FAST("01") "</interface>", -1, NULL));
+    testBegins(outcome, "viommu: V22: libvirt would put interface on network 'fast' below a vSMMU");
+    world.network = NULL;
+    testRefuses(&world, ATTACH, LIVE, ON_FAST("01") "</interface>",
+                "viommu: the network 'fast' may hand out host devices, and libvirt does not give it: not here");
+    /* one that the domain has already, and another of the same network */
+    world.network = fast;
+    other = testPlace(&world, HEAD ON_FAST("01") "</interface>" ON_FAST("0a") "</interface>" SPARE("2") TAIL);
+    world.live = other;
+    testRefuses(&world, ATTACH, LIVE, ON_FAST("01") "</interface>", THERE("interface on network 'fast'"));
+    testReplaces(&world, ATTACH, LIVE, ON_FAST("02") "</interface>", ON_FAST("02") ADDRESS("0x04") "</interface>");
+    /* A device of the host needs the network of its neighbour, too. */
+    outcome = (testOutcomeFree(outcome), testRewrite(&world, ATTACH, LIVE, DEVICE("2", "1"), -1, NULL));
+    g_assert_cmpstr(outcome->asked, ==, "domain, network fast, host");
+    g_assert_cmpstr(outcome->text, ==, DEVICE_AT("2", "1", "0x04"));
+    /* One that is changed is known by its MAC address. */
+    testReplaces(&world, UPDATE, LIVE, ON_FAST("01") "</interface>", ON_FAST("01") ADDRESS("0x02") "</interface>");
+    testReplaces(&world, UPDATE, LIVE,
+                 "<interface type='network'><mac address='52:54:00:00:00:0A'/><source network='fast'/></interface>",
+                 "<interface type='network'><mac address='52:54:00:00:00:0A'/><source network='fast'/>" ADDRESS("0x03")
+                 "</interface>");
+    testPasses(&world, UPDATE, LIVE, ON_FAST("02") "</interface>", "domain, network fast, host");
+    testPasses(&world, UPDATE, LIVE, "<interface type='network'><source network='fast'/></interface>", NULL);
+}
+
+/* A device that is changed keeps the address that it has; nothing is judged. */
+static void
+testUpdate(void)
+{
+    static const char interface[] = "<interface type='hostdev'>" SOURCE("2", "3", "0", "0");
+    testWorld world = testWorldOf("grace");
+    g_autofree char *placed = testPlace(&world, GRACE_DOMAIN);
+    g_autofree char *domain = testAdd(placed, "<interface type='hostdev'>" SOURCE("2", "3", "0", "0")
+                                              "<address type='pci' bus='4' slot='0' function='3' multifunction='on'/></interface>"
+                                              "<rng model='virtio'>" ADDRESS("7") "</rng>");
+    g_autofree char *text = g_strconcat(interface, "<link state='down'/></interface>\n", NULL);
+    g_autofree char *expected =
+        g_strconcat(interface, "<link state='down'/><address type='pci' domain='0x0000' bus='0x04' slot='0x00' function='0x3'/></interface>\n", NULL);
+    g_autofree char *own = g_strconcat(interface, ADDRESS("5"), "</interface>", NULL);
+    g_autoptr(testOutcome) outcome = NULL;
+
+    world.live = domain;
+    world.inactive = placed;
+    testReplaces(&world, UPDATE, LIVE, text, expected);
+    testReplaces(&world, UPDATE, LIVE | CONFIG, text, expected);
+    outcome = testRewrite(&world, UPDATE, 0, text, -1, NULL);
+    g_assert_cmpstr(outcome->words, ==, "interface '0002:03:00.0' at 0000:04:00.3");
+    g_assert_cmpstr(outcome->asked, ==, "domain, host");
+    testPasses(&world, UPDATE, LIVE, own, "domain, host");
+    testPasses(&world, UPDATE, CONFIG, text, "inactive, host");
+    testPasses(&world, UPDATE, LIVE, "<rng model='virtio'/>", "domain, host");
+    testPasses(&world, UPDATE, LIVE, DEVICE("0x99", "1"), "domain, host");
+    testPasses(&world, UPDATE, LIVE, DEVICE_AT("9", "1", "5"), "domain, host");
+    testPasses(&world, UPDATE, LIVE, "<disk type='file'><target dev='vda' bus='virtio'/></disk>", "domain, host");
+    testRefuses(&world, UPDATE, LIVE, "<!DOCTYPE a><hostdev/>",
+                "viommu: line 1: document type declarations are refused; remove <!DOCTYPE>");
+}
+
+/* The host cannot be read. */
+static void
+testNoHost(void)
+{
+    testWorld world = testWorldOf("grace");
+    g_autofree char *domain = testPlace(&world, GRACE_DOMAIN);
+
+    world.host = NULL;
+    world.live = domain;
+    testRefuses(&world, ATTACH, LIVE, DEVICE("2", "3"), "viommu: no host here");
+}
+
+/* A domain for which the policy would ask is not given its first host device without a vSMMU; of a running one it is
+ * too late to ask. */
+static void
+testPolicy(void)
+{
+    static const char asked[] =
+        "viommu: V05: the policy of the service asks for a vSMMU for hostdev '0002:01:00.0': define the domain with the device in it";
+    static const struct {
+        const char *domain;
+        viommuPolicy policy;
+        bool refused;
+    } cases[] = {
+        { HEAD TAIL, VIOMMU_POLICY_AARCH64, true },
+        { HEAD TAIL, VIOMMU_POLICY_SMMUV3, false },
+        { HEAD TAIL, VIOMMU_POLICY_OFF, false },
+        { HEAD "<iommu model='smmuv3'/>" TAIL, VIOMMU_POLICY_SMMUV3, true },
+        { HEAD "<iommu model='smmuv3'/>" TAIL, VIOMMU_POLICY_OFF, false },
+        { HEAD "<iommu model='virtio'/>" TAIL, VIOMMU_POLICY_AARCH64, false },
+        /* one that has a host device already, and no vSMMU: somebody wanted it so */
+        { HEAD DEVICE("6", "1") TAIL, VIOMMU_POLICY_AARCH64, false },
+        { "<domain type='kvm'><os><type arch='x86_64' machine='q35'>hvm</type></os><devices></devices></domain>",
+          VIOMMU_POLICY_AARCH64, false },
+        { "<domain><devices/></domain>", VIOMMU_POLICY_AARCH64, false },
+    };
+    size_t i;
+
+    for (i = 0; i < G_N_ELEMENTS(cases); i++) {
+        testWorld world = testWorldOf(NULL);
+
+        g_test_message("case %zu", i);
+        world.policy = cases[i].policy;
+        world.live = world.inactive = cases[i].domain;
+        testPasses(&world, ATTACH, LIVE, DEVICE("2", "1"), "domain");
+        testPasses(&world, UPDATE, CONFIG, DEVICE("2", "1"), "inactive");
+        testPasses(&world, ATTACH, CONFIG, "<rng model='virtio'/>", "inactive");
+        testPasses(&world, ATTACH, CONFIG, "<controller type='pci' model='pcie-root-port'/>", "inactive");
+        if (cases[i].refused) {
+            testRefuses(&world, ATTACH, CONFIG, DEVICE("2", "1"), asked);
+            testRefuses(&world, ATTACH, LIVE | CONFIG, DEVICE("2", "1"), asked);
+        } else {
+            testPasses(&world, ATTACH, CONFIG, DEVICE("2", "1"), "inactive");
+        }
+    }
+}
+
+int
+main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    g_test_set_nonfatal_assertions();
+    g_test_add_func("/rewrite/hotplug/both", testBoth);
+    g_test_add_func("/rewrite/hotplug/both-need", testBothNeed);
+    g_test_add_func("/rewrite/hotplug/both-judged", testBothJudged);
+    g_test_add_func("/rewrite/hotplug/groups", testGroups);
+    g_test_add_func("/rewrite/hotplug/known", testKnown);
+    g_test_add_func("/rewrite/hotplug/twice", testTwice);
+    g_test_add_func("/rewrite/hotplug/networks", testNetworks);
+    g_test_add_func("/rewrite/hotplug/update", testUpdate);
+    g_test_add_func("/rewrite/hotplug/policy", testPolicy);
+    g_test_add_func("/rewrite/hotplug/no-host", testNoHost);
+    return g_test_run();
+}
