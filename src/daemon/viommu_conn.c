@@ -411,6 +411,12 @@ isQuiet(const viommuConn *self)
 }
 
 bool
+viommuConnAwaitsReply(const viommuConn *self)
+{
+    return self->unanswered > 0;
+}
+
+bool
 viommuConnIsBulk(const viommuConn *self)
 {
     return self->streams->len || self->up.blocked || self->down.blocked;

@@ -39,6 +39,9 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(viommuConn, viommuConnFree)
 /* True once one side is gone and all that it said was passed on. */
 bool viommuConnIsOver(const viommuConn *self);
 
+/* True if libvirt has a call that it has not answered. */
+bool viommuConnAwaitsReply(const viommuConn *self);
+
 /* True while there is more on the way than calls and their replies: a stream, or what has to wait for room. */
 bool viommuConnIsBulk(const viommuConn *self);
 

@@ -93,19 +93,21 @@ spin(void)
 }
 
 /* Falling asleep and being woken takes longer than all else that is done for a call, so that the next message is first
- * waited for awake, as long as the last one came soon. Whoever else wants the processor gets it meanwhile. */
+ * waited for awake, as long as the last one from that side came soon. Whoever else wants the processor gets it
+ * meanwhile. */
 static void
 loop(const viommuConn *conn)
 {
-    bool soon = false;
+    bool soon[2] = { false, false }; /* the next call, and the reply to one */
 
     while (!viommuConnIsOver(conn)) {
         gint64 begin = g_get_monotonic_time();
+        bool *side = &soon[viommuConnAwaitsReply(conn)];
 
-        if (soon && spin())
+        if (*side && spin())
             continue;
         g_main_context_iteration(NULL, TRUE);
-        soon = !viommuConnIsBulk(conn) && g_get_monotonic_time() - begin < SPIN_USEC;
+        *side = !viommuConnIsBulk(conn) && g_get_monotonic_time() - begin < SPIN_USEC;
     }
 }
 
