@@ -266,6 +266,7 @@ testPolicy(void)
         testPasses(&world, ATTACH, LIVE, DEVICE("2", "1"), "domain");
         testPasses(&world, UPDATE, CONFIG, DEVICE("2", "1"), "inactive");
         testPasses(&world, ATTACH, CONFIG, "<rng model='virtio'/>", "inactive");
+        testPasses(&world, ATTACH, CONFIG, ON_NETWORK("fast"), "inactive");
         testPasses(&world, ATTACH, CONFIG, "<controller type='pci' model='pcie-root-port'/>", "inactive");
         if (cases[i].refused) {
             testRefuses(&world, ATTACH, CONFIG, DEVICE("2", "1"), asked);

@@ -35,6 +35,8 @@ testPassing(void)
         { "another IOMMU", HEAD DEVICE("2", "1") "<iommu model='virtio'/>" TAIL, VIOMMU_POLICY_AARCH64 },
         { "placed by hand", HEAD DEVICE("2", "1") "<iommu model='smmuv3'><driver pciBus='1'/></iommu>" TAIL,
           VIOMMU_POLICY_SMMUV3 },
+        { "accelerated by hand", HEAD DEVICE("2", "1") "<iommu model='smmuv3'><driver accel='on'/></iommu>" TAIL,
+          VIOMMU_POLICY_SMMUV3 },
         { "no smmuv3", HEAD DEVICE("2", "1") TAIL, VIOMMU_POLICY_SMMUV3 },
         { "no device", HEAD TAIL, VIOMMU_POLICY_AARCH64 },
         { "another architecture", "<domain type='kvm'><os><type arch='armv7l' machine='virt'>hvm</type></os><devices>"
@@ -185,7 +187,7 @@ testLongValues(void)
 
     for (len = 1950; len < 2010; len++) {
         g_autofree char *letters = g_strnfill(len, len % 2 ? 'x' : '-');
-        g_autofree char *value = len % 3 ? g_strdup(letters) : g_strconcat(letters, "\xe2\x98\x83\xe2\x98\x83", NULL);
+        g_autofree char *value = len % 4 ? g_strdup(letters) : g_strconcat(letters, "\xe2\x98\x83\xe2\x98\x83", NULL);
         g_autofree char *request = g_strconcat("<iommu model='smmuv3' nested='", value, "'/>", NULL);
         g_autofree char *text = g_strconcat(HEAD DEVICE("2", "1"), request, TAIL, NULL);
         g_autoptr(testOutcome) outcome = testRewrite(&world, ALONE, 0, text, -1, NULL);
