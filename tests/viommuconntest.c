@@ -253,6 +253,43 @@ testManyRefused(void)
     end(&test);
 }
 
+/* A client that says no more, and begins to listen only then: the call behind more refusals than are kept for it
+ * still reaches libvirt, which is told of no more only behind that. */
+static void
+testClientEndsUnanswered(void)
+{
+    static const guint refused = 1500;
+    g_autoptr(GByteArray) came = g_byte_array_new();
+    g_autoptr(GByteArray) passed = NULL;
+    testConn test;
+    guint8 byte;
+    guint i, at, answers = 0;
+
+    begin(&test);
+    for (i = 0; i < refused; i++) {
+        g_autoptr(GByteArray) asking = askingCall(i);
+
+        say(test.client, asking->data, asking->len);
+    }
+    say(test.client, call, sizeof(call));
+    shutdown(test.client, SHUT_WR);
+    turn();
+    expect(test.libvirt, NULL, 0);
+    for (i = 0; i < 20; i++) {
+        g_autoptr(GByteArray) part = hear(test.client);
+
+        g_byte_array_append(came, part->data, part->len);
+        turn();
+    }
+    for (at = 0; at < came->len; at += viommuRPCHeaderRead(came->data + at, came->len - at).len)
+        answers++;
+    g_assert_cmpuint(answers, ==, refused);
+    passed = hear(test.libvirt);
+    g_assert_cmpmem(passed->data, passed->len, call, sizeof(call));
+    g_assert_cmpint(recv(test.libvirt, &byte, 1, 0), ==, 0);
+    end(&test);
+}
+
 /* A drain lets the reply of a call through, passes no further call, and ends. */
 static void
 testDrain(void)
@@ -327,6 +364,7 @@ main(int argc, char **argv)
     g_test_add_func("/conn/libvirt-ends-in-message", testLibvirtEndsInMessage);
     g_test_add_func("/conn/answer-behind-message", testAnswerBehindMessage);
     g_test_add_func("/conn/many-refused", testManyRefused);
+    g_test_add_func("/conn/client-ends-unanswered", testClientEndsUnanswered);
     g_test_add_func("/conn/drain", testDrain);
     g_test_add_func("/conn/descriptor", testDescriptor);
     return g_test_run();

@@ -217,7 +217,9 @@ step(viommuConn *self, viommuDirection *dir)
         dir->discarding = false;
     verdict = viommuRPCFlowNext(&dir->flow, viommuEndBytes(dir->from), viommuEndLen(dir->from),
                                 &header, &len, &starts);
-    if (verdict != VIOMMU_RPC_BAD && mustWait(self, dir, starts, &header))
+    dir->waiting = verdict != VIOMMU_RPC_MORE && verdict != VIOMMU_RPC_BAD &&
+                   mustWait(self, dir, starts, &header);
+    if (dir->waiting)
         return false;
     switch (verdict) {
     case VIOMMU_RPC_MORE:
@@ -251,7 +253,8 @@ step(viommuConn *self, viommuDirection *dir)
 static bool
 isDrained(const viommuDirection *dir)
 {
-    return dir->from->eof && !dir->blocked && (dir->ownSent == dir->own->len || !mayInsert(dir));
+    return dir->from->eof && !dir->blocked && !dir->waiting &&
+           (dir->ownSent == dir->own->len || !mayInsert(dir));
 }
 
 static unsigned

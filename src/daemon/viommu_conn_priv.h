@@ -21,6 +21,7 @@ typedef struct {
     viommuRPCHeader header; /* its header */
     bool discarding;      /* what passes is not sent: it belongs to a call that was refused */
     bool blocked;         /* waits for room to send */
+    bool waiting;         /* has something that may not go yet */
 } viommuDirection;
 
 /* A question that libvirt has not answered yet. */
