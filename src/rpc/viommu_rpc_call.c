@@ -63,7 +63,7 @@ static void
 readDomain(viommuXDRReader *reader, viommuRPCArgs *args)
 {
     args->domain.at = reader->at;
-    args->name = viommuXDRReadString(reader, VIOMMU_RPC_STRING_MAX);
+    viommuXDRReadString(reader, VIOMMU_RPC_STRING_MAX);
     viommuXDRReadOpaque(reader, UUID_BYTES);
     viommuXDRReadUint(reader);
     args->domain.len = reader->at - args->domain.at;

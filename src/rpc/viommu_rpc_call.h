@@ -31,7 +31,6 @@ typedef struct {
     bool haveXML;          /* false: absent, or the message cannot be read */
     viommuXDRSpan xml;     /* the text; its length stands in the four bytes before it */
     viommuXDRSpan domain;  /* the domain as it is in other calls: name, UUID and id. Empty: none */
-    viommuXDRSpan name;    /* of that domain */
     uint32_t flags;        /* 0 for calls without */
 } viommuRPCArgs;
 
