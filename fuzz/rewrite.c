@@ -165,7 +165,8 @@ run(const fuzzScene *scene, const char *text, size_t len, char **ret_text, bool 
     viommuRewriteVerdict verdict;
     size_t size = 0;
 
-    peer.haveLibvirt = peer.haveQemu = looked = false;
+    peer.libvirt = peer.qemu = 0;
+    looked = false;
     rewrite = viommuRewriteNew(scene->kind, text, len, scene->flags, &context, &peer);
     while ((verdict = viommuRewriteRun(rewrite)) == VIOMMU_REWRITE_ASK)
         answer(scene, rewrite, asked);

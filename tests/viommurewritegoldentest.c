@@ -17,11 +17,11 @@ static const struct {
     { "not-a-domain.one-smmu", NULL },
     /* The command reads a file, the service asks. */
     { "network-unknown.one-smmu",
-      "viommu: the network 'elsewhere' may hand out host devices, and libvirt does not give it: not here" },
+      "viommu: the network 'elsewhere' may hand out host devices, and libvirt does not give it (see 'virsh net-dumpxml'): not here" },
     { "network-names-none.one-smmu",
-      "viommu: the network 'none' may hand out host devices, and libvirt does not give it: line 3: network 'none' forwards to host devices but names none; give it <pf dev=/> or <address type='pci' .../>" },
+      "viommu: the network 'none' may hand out host devices, and libvirt does not give it (see 'virsh net-dumpxml'): line 3: network 'none' forwards to host devices but names none; give it <pf dev=/> or <address type='pci' .../>" },
     { "network-other-document.one-smmu",
-      "viommu: the network 'none' may hand out host devices, and libvirt does not give it: line 1: the document is not a <network> with a <name>; give the output of virsh net-dumpxml" },
+      "viommu: the network 'none' may hand out host devices, and libvirt does not give it (see 'virsh net-dumpxml'): line 1: the document is not a <network> with a <name>; give the output of virsh net-dumpxml" },
 };
 
 /* CASE.opts and CASE.network.xml */

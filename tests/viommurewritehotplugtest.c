@@ -165,7 +165,7 @@ testNetworks(void)
     testBegins(outcome, "viommu: V22: libvirt would put interface on network 'fast' below a vSMMU");
     world.network = NULL;
     testRefuses(&world, ATTACH, LIVE, ON_FAST("01") "</interface>",
-                "viommu: the network 'fast' may hand out host devices, and libvirt does not give it: not here");
+                "viommu: the network 'fast' may hand out host devices, and libvirt does not give it (see 'virsh net-dumpxml'): not here");
     /* one that the domain has already, and another of the same network */
     world.network = fast;
     other = testPlace(&world, HEAD ON_FAST("01") "</interface>" ON_FAST("0a") "</interface>" SPARE("2") TAIL);
@@ -254,6 +254,9 @@ testPolicy(void)
         { "<domain type='kvm'><os><type arch='x86_64' machine='q35'>hvm</type></os><devices></devices></domain>",
           VIOMMU_POLICY_AARCH64, false },
         { "<domain><devices/></domain>", VIOMMU_POLICY_AARCH64, false },
+        /* one that we do not read, and that has nothing to do with it */
+        { "<domain type='kvm'><os><type arch='x86_64'>hvm</type></os><devices><controller type='pci' index='999'/>"
+          "</devices></domain>", VIOMMU_POLICY_AARCH64, false },
     };
     size_t i;
 

@@ -114,7 +114,7 @@ testTooLargeTogether(void)
     g_assert_cmpint(outcome->verdict, ==, VIOMMU_REWRITE_REPLACE);
     g_assert_cmpuint(strlen(outcome->text), ==, VIOMMU_XML_MAX);
     testRefuses(&world, EMBEDDED, 0, tooLong,
-                "viommu: the expanded domain has more than the 4194304 bytes that libvirt takes");
+                "viommu: the expanded domain has more than the 4194304 bytes that libvirt takes; remove devices");
 }
 
 int

@@ -322,7 +322,7 @@ testQuestions(void)
 static void
 testNetworkAnswers(void)
 {
-#define NOT_GIVEN "viommu: the network 'fast' may hand out host devices, and libvirt does not give it: "
+#define NOT_GIVEN "viommu: the network 'fast' may hand out host devices, and libvirt does not give it (see 'virsh net-dumpxml'): "
     static const struct {
         const char *network;
         const char *words;
@@ -425,7 +425,7 @@ testPeer(void)
     viommuPeerClear(&peer);
     g_assert_null(peer.host);
     g_assert_null(peer.hostMark);
-    g_assert_false(peer.haveLibvirt || peer.haveQemu);
+    g_assert_false(peer.libvirt || peer.qemu);
 }
 
 /* What libvirt does not tell is asked for again in the next call. */

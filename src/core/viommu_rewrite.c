@@ -155,7 +155,7 @@ needNetwork(viommuRewrite *self, const viommuDomain *dom, const char *name,
         return viommuRewriteRefuseError(
             self,
             g_error_new(VIOMMU_ERROR, VIOMMU_ERROR_REFUSED,
-                        "the network '%s' may hand out host devices, and libvirt does not give it: %s",
+                        "the network '%s' may hand out host devices, and libvirt does not give it (see 'virsh net-dumpxml'): %s",
                         name, why),
             ret_verdict);
     viommuHostAddNetwork(self->host, viommuNetworkNew(name));
@@ -203,22 +203,15 @@ viommuRewriteQuestion(const viommuRewrite *self, const char **ret_name)
     return self->question;
 }
 
-static void
-setVersion(viommuRewrite *self, unsigned version)
-{
-    if (self->question == VIOMMU_ASK_LIBVIRT_VERSION) {
-        self->peer->haveLibvirt = true;
-        self->peer->libvirt = version;
-    } else {
-        self->peer->haveQemu = true;
-        self->peer->qemu = version;
-    }
-}
-
 void
 viommuRewriteAnswerVersion(viommuRewrite *self, uint64_t version)
 {
-    setVersion(self, version / 1000 <= G_MAXUINT ? (unsigned)(version / 1000) : 0);
+    unsigned known = version / 1000 <= G_MAXUINT ? (unsigned)(version / 1000) : 0;
+
+    if (self->question == VIOMMU_ASK_LIBVIRT_VERSION)
+        self->peer->libvirt = known;
+    else
+        self->peer->qemu = known;
 }
 
 static void

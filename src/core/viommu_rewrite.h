@@ -36,9 +36,7 @@ typedef enum {
 
 /* What a connection has found out; zeroes at first, and viommuPeerClear in the end. */
 typedef struct {
-    bool haveLibvirt;
-    bool haveQemu;
-    unsigned libvirt; /* 1000 * major + minor; 0: it does not tell */
+    unsigned libvirt; /* 1000 * major + minor; 0: not known, and asked for with the next call that needs it */
     unsigned qemu;
     viommuHost *host; /* as it was read last; NULL: not yet */
     char *hostMark;   /* of that time */

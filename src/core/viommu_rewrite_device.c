@@ -299,15 +299,16 @@ addTarget(viommuRewrite *self, GArray *targets, const char *text, const char *de
 {
     g_autoptr(GError) error = NULL;
     target one = { 0 };
+    bool mayMatter = text && (strstr(text, "smmuv3") || strstr(text, "viommu:"));
     bool good;
 
     /* Most domains have none and ask for none, and need not be read. */
-    if (!text || (self->context->policy == VIOMMU_POLICY_OFF && !strstr(text, "smmuv3") &&
-                  !strstr(text, "viommu:")))
+    if (!text || (self->context->policy == VIOMMU_POLICY_OFF && !mayMatter))
         return true;
     one.before = viommuDomainParse(text, strlen(text), &error);
     if (!one.before)
-        return viommuRewriteRefuseError(self, g_steal_pointer(&error), ret_verdict);
+        return !mayMatter ||
+               viommuRewriteRefuseError(self, g_steal_pointer(&error), ret_verdict);
     if (!viommuAttachMatters(one.before)) {
         good = text != self->inactive || checkPolicy(self, one.before, device, len, ret_verdict);
         targetClear(&one);

@@ -47,9 +47,9 @@ needPeer(viommuRewrite *self, viommuRewriteVerdict *ret_verdict)
 {
     g_autoptr(GError) error = NULL;
 
-    if (!self->peer->haveLibvirt && !self->libvirtAsked)
+    if (!self->peer->libvirt && !self->libvirtAsked)
         return viommuRewriteAsk(self, VIOMMU_ASK_LIBVIRT_VERSION, NULL, ret_verdict);
-    if (!self->peer->haveQemu && !self->qemuAsked)
+    if (!self->peer->qemu && !self->qemuAsked)
         return viommuRewriteAsk(self, VIOMMU_ASK_QEMU_VERSION, NULL, ret_verdict);
     if (!viommuPlacementFitsLibvirt(self->peer->libvirt, &error))
         return viommuRewriteRefuseError(self, g_steal_pointer(&error), ret_verdict);
@@ -128,7 +128,7 @@ finish(viommuRewrite *self)
         viommuRewriteRefuseError(
             self,
             g_error_new(VIOMMU_ERROR, VIOMMU_ERROR_REFUSED,
-                        "the expanded domain has more than the %d bytes that libvirt takes",
+                        "the expanded domain has more than the %d bytes that libvirt takes; remove devices",
                         VIOMMU_XML_MAX),
             &verdict);
         return verdict;

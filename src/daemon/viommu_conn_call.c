@@ -121,7 +121,7 @@ onImpatience(void *data)
     if (self->unanswered)
         return G_SOURCE_CONTINUE;
     message =
-        g_strdup_printf("viommu: libvirt did not answer what has to be known for this within %u seconds",
+        g_strdup_printf("viommu: libvirt did not answer what has to be known for this within %u seconds; try again, or raise query_timeout in viommud.conf",
                         self->options->config->queryTimeout);
 
     refuseHeld(self, VIOMMU_RPC_ERR_OPERATION_TIMEOUT, message);
