@@ -4,55 +4,28 @@
  * input and output.
  */
 #include "viommu_log.h"
+#include "viommu_program.h"
 #include "viommu_serve.h"
 
-#include <locale.h>
-#include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
-/* As of viommu(1). */
-#define EXIT_USAGE 2
-#define EXIT_UNREACHABLE 3
+static const char summary[] =
+    "Relays libvirt's RPC between standard input and output and libvirt, and places\n"
+    "the host devices of domains that ask for nested SMMUs. It is for\n"
+    "qemu+ext:///system?command=/usr/bin/viommu-stdio";
 
 static char *configPath;
 static char *socketPath;
 static gboolean readOnly;
-static gboolean showVersion;
 
 static const GOptionEntry entries[] = {
     { "config", 0, 0, G_OPTION_ARG_FILENAME, &configPath,
       "read FILE (default: " VIOMMU_SYSCONFDIR "/viommu/viommud.conf, if it is there)", "FILE" },
     { "socket", 0, 0, G_OPTION_ARG_FILENAME, &socketPath, "connect to libvirt at PATH", "PATH" },
     { "readonly", 'r', 0, G_OPTION_ARG_NONE, &readOnly, "use libvirt's read-only socket", NULL },
-    { "version", 'V', 0, G_OPTION_ARG_NONE, &showVersion, "show the version", NULL },
     { 0 },
 };
-
-static bool
-parse(int *argc, char ***argv, GError **error)
-{
-    g_autoptr(GOptionContext) context = g_option_context_new(NULL);
-
-    g_option_context_set_summary(context, "Relays libvirt's RPC between standard input and output and libvirt, "
-                                          "and places\nthe host devices of domains that ask for nested SMMUs. "
-                                          "It is for\nqemu+ext:///system?command=/usr/bin/viommu-stdio");
-    g_option_context_add_main_entries(context, entries, NULL);
-    if (!g_option_context_parse(context, argc, argv, error))
-        return false;
-    if (*argc > 1)
-        g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE, "unexpected argument '%s'",
-                    (*argv)[1]);
-    return *argc == 1;
-}
-
-static int
-fail(int status, const GError *error)
-{
-    fprintf(stderr, "error: %s\n", error->message);
-    return status;
-}
 
 int
 main(int argc, char **argv)
@@ -63,24 +36,18 @@ main(int argc, char **argv)
     viommuConnCounts counts = { 0 };
     viommuConnOptions options = { .config = config, .client = client, .untrustedWire = true,
                                   .counts = &counts };
+    int status;
 
-    setlocale(LC_ALL, "");
-    signal(SIGPIPE, SIG_IGN);
-    if (!parse(&argc, &argv, &error))
-        return fail(EXIT_USAGE, error);
-    if (showVersion) {
-        puts("viommu-stdio " VIOMMU_VERSION);
-        return EXIT_SUCCESS;
-    }
-    if (isatty(STDIN_FILENO)) {
-        fputs("error: this is started by libvirt's client library, and speaks its protocol; see "
-              "viommu-stdio(1)\n", stderr);
-        return EXIT_USAGE;
-    }
+    if (!viommuProgramBegin("viommu-stdio", summary, entries, &argc, &argv, &status))
+        return status;
+    if (isatty(STDIN_FILENO))
+        return viommuProgramFail(
+            VIOMMU_PROGRAM_USAGE,
+            "this is started by libvirt's client library, and speaks its protocol; see viommu-stdio(1)");
     /* libvirt's client reads standard error only when the connection fails. */
     viommuLogOpen("viommu-stdio", VIOMMU_LOG_SYSLOG);
     if (!viommuConfigLoad(config, configPath, &error))
-        return fail(EXIT_UNREACHABLE, error);
+        return viommuProgramFail(VIOMMU_PROGRAM_UNREACHABLE, error->message);
     if (socketPath) {
         char **given = readOnly ? &config->libvirtSockRO : &config->libvirtSock;
 
@@ -89,6 +56,6 @@ main(int argc, char **argv)
     }
     options.rewrite = viommuServeRewrites(config);
     if (!viommuServe(STDIN_FILENO, STDOUT_FILENO, readOnly, &options, &error))
-        return fail(EXIT_UNREACHABLE, error);
+        return viommuProgramFail(VIOMMU_PROGRAM_UNREACHABLE, error->message);
     return EXIT_SUCCESS;
 }

@@ -7,12 +7,12 @@
 #include "viommu_clients.h"
 #include "viommu_listen.h"
 #include "viommu_log.h"
+#include "viommu_program.h"
 #include "viommu_serve.h"
 #include "viommu_upstream.h"
 
 #include <errno.h>
 #include <glib-unix.h>
-#include <locale.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,10 +25,9 @@
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 
-/* As of viommu(1). */
-#define EXIT_REFUSED 1
-#define EXIT_USAGE 2
-#define EXIT_UNREACHABLE 3
+static const char summary[] =
+    "Stands between libvirt and its clients, and places the host devices of domains that\n"
+    "ask for nested SMMUs.";
 
 /* Children that wait for a client. */
 #define SPARES 2
@@ -38,13 +37,11 @@
 
 static char *configPath;
 static gboolean show;
-static gboolean showVersion;
 
 static const GOptionEntry entries[] = {
     { "config", 'f', 0, G_OPTION_ARG_FILENAME, &configPath,
       "read FILE (default: " VIOMMU_SYSCONFDIR "/viommu/viommud.conf, if it is there)", "FILE" },
     { "show", 0, 0, G_OPTION_ARG_NONE, &show, "print the connections of the running service", NULL },
-    { "version", 'V', 0, G_OPTION_ARG_NONE, &showVersion, "show the version", NULL },
     { 0 },
 };
 
@@ -117,6 +114,14 @@ giveClient(daemonState *state, int fd, const struct ucred *peer, bool readOnly)
               g_strerror(errno));
 }
 
+/* The client still waits, and would wake us at once for ever. */
+static void
+rest(void)
+{
+    viommuLog(LOG_ERR, "cannot accept a client: %s; trying again", g_strerror(errno));
+    g_usleep(G_USEC_PER_SEC / 10);
+}
+
 static gboolean
 onClient(int fd, GIOCondition condition, void *data)
 {
@@ -125,8 +130,11 @@ onClient(int fd, GIOCondition condition, void *data)
     struct ucred peer;
     socklen_t len = sizeof(peer);
 
-    if (client < 0)
+    if (client < 0) {
+        if (errno != EAGAIN && errno != ECONNABORTED && errno != EINTR)
+            rest();
         return G_SOURCE_CONTINUE;
+    }
     if (getsockopt(client, SOL_SOCKET, SO_PEERCRED, &peer, &len) == 0 && hasRoom(state, &peer))
         giveClient(state, client, &peer, fd == state->listen->fds[VIOMMU_LISTEN_RO]);
     close(client);
@@ -319,35 +327,12 @@ showClients(const viommuConfig *config)
     if (fd < 0 || connect(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0) {
         fprintf(stderr, "error: cannot ask viommud at '%s': %s; is it running, and are you root?\n",
                 path, g_strerror(errno));
-        return EXIT_UNREACHABLE;
+        return VIOMMU_PROGRAM_UNREACHABLE;
     }
     while ((n = read(fd, buf, sizeof(buf))) > 0)
         fwrite(buf, 1, (size_t)n, stdout);
     close(fd);
-    return n == 0 && fflush(stdout) == 0 ? EXIT_SUCCESS : EXIT_UNREACHABLE;
-}
-
-static bool
-parse(int *argc, char ***argv, GError **error)
-{
-    g_autoptr(GOptionContext) context = g_option_context_new(NULL);
-
-    g_option_context_set_summary(context, "Stands between libvirt and its clients, and places the "
-                                          "host devices of domains that\nask for nested SMMUs.");
-    g_option_context_add_main_entries(context, entries, NULL);
-    if (!g_option_context_parse(context, argc, argv, error))
-        return false;
-    if (*argc > 1)
-        g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE, "unexpected argument '%s'",
-                    (*argv)[1]);
-    return *argc == 1;
-}
-
-static int
-fail(int status, const GError *error)
-{
-    fprintf(stderr, "error: %s\n", error->message);
-    return status;
+    return n == 0 && fflush(stdout) == 0 ? EXIT_SUCCESS : VIOMMU_PROGRAM_UNREACHABLE;
 }
 
 static void
@@ -361,23 +346,18 @@ main(int argc, char **argv)
 {
     daemonState state = { .config = viommuConfigNew() };
     g_autoptr(GError) error = NULL;
+    int status;
 
-    setlocale(LC_ALL, "");
-    signal(SIGPIPE, SIG_IGN);
-    if (!parse(&argc, &argv, &error))
-        return fail(EXIT_USAGE, error);
-    if (showVersion) {
-        puts("viommud " VIOMMU_VERSION);
-        return EXIT_SUCCESS;
-    }
+    if (!viommuProgramBegin("viommud", summary, entries, &argc, &argv, &status))
+        return status;
     if (!viommuConfigLoad(state.config, configPath, &error))
-        return fail(EXIT_UNREACHABLE, error);
+        return viommuProgramFail(VIOMMU_PROGRAM_UNREACHABLE, error->message);
     if (show)
         return showClients(state.config);
     viommuLogOpen("viommud", VIOMMU_LOG_STDERR);
     state.listen = viommuListenOpen(state.config, &error);
     if (!state.listen)
-        return fail(EXIT_UNREACHABLE, error);
+        return viommuProgramFail(VIOMMU_PROGRAM_UNREACHABLE, error->message);
     state.clients = viommuClientsNew();
     state.spares = g_ptr_array_new_with_free_func(freeChild);
     run(&state);

@@ -13,15 +13,14 @@ import os
 import re
 import sys
 
-from aptsource import Unavailable
 from describedhost import DescribedHost
 from golden import manifest
 from hostlibvirtd import Libvirtd
 from processes import childrenOf, innerPid, servedBy, statusOf
 from rpcclient import AUTH_LIST, DEFINE, Connector, failureOf, string
 from service import SOCKETS, Service, stdioUri
-from tap import Tap, guarded, skipAll
-from tree import stackTree
+from tap import guarded
+from tree import runOnTree
 
 HOST = "one-smmu"
 LIBVIRT_SOCKET, VIOMMU_SOCKET = "/run/libvirt/libvirt-sock", f"{SOCKETS}/libvirt-sock"
@@ -220,12 +219,7 @@ def withGroup(tap, host):
         tap.ok(not said.status, "carol can", said)
 
 
-def main():
-    try:
-        tree = stackTree()
-    except Unavailable as reason:
-        return skipAll(reason)
-    tap = Tap()
+def testAll(tap, tree):
     with DescribedHost(tree, manifest(HOST)) as host:
         addUsers(host)
         # It starts polkitd when libvirtd asks for it. libvirtd looks for the bus once.
@@ -239,8 +233,7 @@ def main():
                     part(tap, host, service)
         with guarded(tap, "with a group"):
             withGroup(tap, host)
-    return tap.done()
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(runOnTree(testAll))

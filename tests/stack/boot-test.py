@@ -13,14 +13,13 @@ import re
 import shutil
 import sys
 
-from aptsource import Unavailable
 from describedhost import DescribedHost
 from golden import manifest, viommu
 from guestimage import MARK, guestImage
 from qemuargs import pairs, words
 from standins import provideFiles, withStandIns
-from tap import Tap, guarded, skipAll
-from tree import stackTree
+from tap import guarded
+from tree import runOnTree
 
 HOST = "grace"
 SMMUS = 3
@@ -131,13 +130,7 @@ def vsmmuProblems(vsmmu, ids, standIns):
     return problems, seen
 
 
-def main():
-    try:
-        tree = stackTree()
-        guestImage()
-    except Unavailable as reason:
-        return skipAll(reason)
-    tap = Tap()
+def testAll(tap, tree, _image):
     with guarded(tap, "a guest boots and reports"), DescribedHost(tree, manifest(HOST)) as host:
         domain = makeDomain()
         plan = json.loads(viommu(HOST, "--format", "json", "plan", "-", stdin=domain))
@@ -155,8 +148,7 @@ def main():
         stray = [device for device in others
                  if device.smmu and not device.kind.startswith(BRIDGE_CLASSES)]
         tap.noProblems(stray, "no other device of the guest is behind an SMMU")
-    return tap.done()
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(runOnTree(testAll, lambda _: guestImage()))

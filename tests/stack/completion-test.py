@@ -14,13 +14,12 @@ import subprocess
 import sys
 import tempfile
 
-from aptsource import Unavailable
 from describedhost import DescribedHost
 from domainxml import parse, pciAddress
 from golden import manifest
 from randomdomain import randomDomain
-from tap import Tap, guarded, skipAll
-from tree import stackTree
+from tap import guarded
+from tree import runOnTree
 
 HOST = "mixed-features"
 # Endpoints of that host, each behind another SMMU.
@@ -72,12 +71,7 @@ def testDomain(tap, host, program, seed):
     return True
 
 
-def main(program):
-    try:
-        tree = stackTree()
-    except Unavailable as reason:
-        return skipAll(reason)
-    tap = Tap()
+def testAll(tap, tree, program):
     first = int(os.environ.get("VIOMMU_TEST_SEED", "1"))
     count = int(os.environ.get("VIOMMU_TEST_COUNT", str(COUNT)))
     refused = count
@@ -87,8 +81,7 @@ def main(program):
                 refused -= testDomain(tap, host, program, seed)
     tap.ok(refused * 100 <= count * MOST_REFUSED, "libvirt takes most of the random domains",
            f"{refused} of {count} refused")
-    return tap.done()
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1]))
+    sys.exit(runOnTree(testAll, lambda _: sys.argv[1]))

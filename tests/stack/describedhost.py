@@ -16,6 +16,8 @@ import time
 
 from hostinit import ENVIRONMENT
 
+# Seconds after which a program of the tree will not end any more; the slowest takes some ten.
+PATIENCE = 300
 INIT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "hostinit.py")
 
 
@@ -71,7 +73,7 @@ class DescribedHost:
         return {"args": ["nsenter", "-t", str(self.pid), "-m", "-p", "-n", "-r", "chroot", self.root]
                 + list(argv), "text": True, "errors": "replace", "env": ENVIRONMENT}
 
-    def run(self, *argv, stdin=None, timeout=None):
+    def run(self, *argv, stdin=None, timeout=PATIENCE):
         """Runs a program of the tree inside the host; returns its CompletedProcess (text)."""
         return subprocess.run(**self.command(*argv), input=stdin or "", capture_output=True,
                               timeout=timeout)

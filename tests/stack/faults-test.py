@@ -8,19 +8,20 @@ all, and afterwards all works again without anybody being started anew who has n
 """
 
 import os
+import resource
 import signal
+import subprocess
 import sys
 
-from aptsource import Unavailable
-from describedhost import DescribedHost, HostError
+from describedhost import PATIENCE, DescribedHost, HostError
 from golden import TESTS, emulatable, manifest, readText
 from hostclient import HostClient
 from hostlibvirtd import Libvirtd
 from processes import becomes, childrenOf, innerPid, isStill, servedBy
 from rpcclient import DEFINE, LIB_VERSION, OK, Connector, frame, string
 from service import SOCKETS, Service, stdioUri
-from tap import Tap, guarded, skipAll
-from tree import stackTree
+from tap import guarded
+from tree import runOnTree
 
 HOST = "grace"
 SOCKET = f"{SOCKETS}/libvirt-sock"
@@ -291,12 +292,27 @@ def absent(tap, host, service):
         worksAgain(tap, host, service, f"libvirtd is there again after SIG{how}")
 
 
-def main():
-    try:
-        tree = stackTree()
-    except Unavailable as reason:
-        return skipAll(reason)
-    tap = Tap()
+def noDescriptor(tap, host, service):
+    """viommud has no descriptor left for a client, and then has again."""
+    limits = resource.prlimit(service.outerPid, resource.RLIMIT_NOFILE)
+    used = {int(name) for name in os.listdir(f"/proc/{service.outerPid}/fd")}
+    free = min(set(range(max(used) + 2)) - used)
+    resource.prlimit(service.outerPid, resource.RLIMIT_NOFILE, (free, limits[1]))
+    with subprocess.Popen(**host.command("virsh", "-c", service.uri, "version"),
+                          stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT) as client:
+        try:
+            tap.ok(becomes(lambda: "cannot accept a client: Too many open files" in service.log()),
+                   "no descriptor is left for a client: viommud says so", service.log())
+            tap.ok(client.poll() is None, "and the client waits")
+            resource.prlimit(service.outerPid, resource.RLIMIT_NOFILE, limits)
+            said = client.communicate(timeout=PATIENCE)[0]
+            tap.ok(client.returncode == 0, "until there is one", said)
+        finally:
+            client.kill()
+
+
+def testAll(tap, tree):
     with DescribedHost(tree, manifest(HOST)) as host:
         for name, xml in (("domain", DOMAIN), ("running", RUNNING), ("network", NETWORK)):
             with open(host.path(f"run/{name}.xml"), "w", encoding="utf-8") as f:
@@ -304,14 +320,13 @@ def main():
         host.virsh("net-define", "/run/network.xml")
         with Service(host, CONFIG) as service:
             for part in (killedInDefine, killedAnywhere, killedInSave, stopped, full, childKilled,
-                         absent):
+                         noDescriptor, absent):
                 with guarded(tap, part.__name__):
                     part(tap, host, service)
         for part in (killed, terminated, terminatedInVain):
             with guarded(tap, part.__name__):
                 part(tap, host)
-    return tap.done()
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(runOnTree(testAll))

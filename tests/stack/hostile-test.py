@@ -12,15 +12,14 @@ import resource
 import sys
 
 import hostileload
-from aptsource import Unavailable
 from hostilecases import ANSWERED, CASES, CLOSED, IGNORED, REFUSED, UNFINISHED
 from hostileload import defined
 from hostilexml import DOCUMENTS, EXPANDED, NAME, PLAIN, SAME, domain
 from hostileworld import DIRECT, DOMAIN, MARK, THROUGH, hostileWorld
 from processes import memoryOf
 from rpcclient import DEFINE, ERROR, LIB_VERSION, OK, REPLY, failureOf, frame, string
-from tap import Tap, guarded, skipAll
-from tree import stackTree
+from tap import guarded
+from tree import runOnTree
 
 # Of memory: what reading XML may take, and what viommud itself may have more in the end.
 MIB = 1024      # in the KiB of /proc
@@ -144,13 +143,8 @@ def log(tap, world):
                f"{who}, a name of two lines: one in the log", *lines)
 
 
-def main():
-    try:
-        tree = stackTree()
-    except Unavailable as reason:
-        return skipAll(reason)
+def testAll(tap, tree):
     resource.setrlimit(resource.RLIMIT_NOFILE, (OPEN_FILES, OPEN_FILES))
-    tap = Tap()
     with hostileWorld(tree) as world:
         tap.ok(world.witness.atFirst == "well", "at first all is well", world.witness.atFirst)
         for part in (messages, unfinished, beforeOpening, documents, log, *hostileload.PARTS):
@@ -159,8 +153,7 @@ def main():
         more = memoryOf(world.service.outerPid) - world.memory
         tap.note(f"viommud itself has {more} KiB more in the end than at first")
         tap.ok(more < OWN_MIB * MIB, f"viommud itself has grown by less than {OWN_MIB} MiB", more)
-    return tap.done()
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(runOnTree(testAll))

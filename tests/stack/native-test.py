@@ -10,14 +10,13 @@ below them, vSMMUs, iommufd object and passed-through devices, in the same order
 import itertools
 import sys
 
-from aptsource import Unavailable
 from describedhost import DescribedHost
 from domainxml import (PciTree, covers, interfacesAsHostdevs, isBridge, isPassedThrough, parse,
                        pciAddress, placementParts, show, withoutAliasPrefix)
 from golden import emulatable, goldenPairs, manifest, readText
 from qemuargs import kindOf, machineProperties, nativeWords, objectOf, pairs, words
-from tap import Tap, guarded, skipAll
-from tree import stackTree
+from tap import guarded
+from tree import runOnTree
 
 COMPARED = ("arm-smmuv3", "iommufd", "acpi-generic-initiator")
 
@@ -143,12 +142,7 @@ def testCase(tap, host, case):
         host.virsh("undefine", "--nvram", name)
 
 
-def main():
-    try:
-        tree = stackTree()
-    except Unavailable as reason:
-        return skipAll(reason)
-    tap = Tap()
+def testAll(tap, tree):
     cases = goldenPairs()
     tap.ok(cases, "there are golden pairs of an expanded domain and its arguments")
     for hostName, group in itertools.groupby(cases, key=lambda case: case.host):
@@ -157,8 +151,7 @@ def main():
             for case in group:
                 with guarded(tap, case.name):
                     testCase(tap, host, case)
-    return tap.done()
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(runOnTree(testAll))

@@ -15,7 +15,6 @@ import signal
 import sys
 
 import novaguest
-from aptsource import Unavailable
 from describedhost import DescribedHost, HostError
 from golden import manifest
 from hostlibvirtd import Libvirtd
@@ -26,8 +25,8 @@ from novakvm import SOCKET, Kvm
 from novatree import novaTree
 from processes import becomes, childrenOf
 from service import Service, stdioUri
-from tap import Tap, guarded, skipAll
-from tree import stackTree
+from tap import guarded
+from tree import runOnTree
 
 HOST = "grace"
 SMMUV3 = ("01-one-gpu", "02-two-gpus-pcie-ports", "10-lifecycle", "12-hot-vf")
@@ -183,13 +182,7 @@ def reconnects(tap, host, directory):
             novaguest.seesEvents(tap, host, nova)
 
 
-def main():
-    try:
-        tree = stackTree()
-        directory = novaTree(tree)
-    except Unavailable as reason:
-        return skipAll(reason)
-    tap = Tap()
+def testAll(tap, tree, directory):
     with DescribedHost(tree, manifest(HOST)) as host, Kvm(host):
         announceDevices(host)
         with guarded(tap, "directly"):
@@ -205,8 +198,7 @@ def main():
                     novaDoes(tap, host, nova)
         with guarded(tap, "reconnects"):
             reconnects(tap, host, directory)
-    return tap.done()
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(runOnTree(testAll, novaTree))

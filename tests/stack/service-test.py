@@ -16,15 +16,14 @@ import re
 import subprocess
 import sys
 
-from aptsource import Unavailable
 from describedhost import DescribedHost
 from domainxml import METADATA, PciTree, isBridge, isPassedThrough, parse, show
 from golden import ViommuError, emulatable, manifest, viommu
 from service import Service, stdioUri
 from serviceclient import (DIRECT, PLAIN, REQUEST, REQUEST_ALL, UUID, Client, Terminal, completed,
                            domain, hostdev, placement, ports)
-from tap import Tap, guarded, skipAll
-from tree import stackTree
+from tap import guarded
+from tree import runOnTree
 
 HOST, REFUSING_HOST = "grace", "switch-group"
 # Two GPUs behind two pSMMUs of HOST, and a third behind another one.
@@ -485,18 +484,12 @@ def testRefusingHost(tap, tree):
         testShapes(tap, host, service, (testRefusals,))
 
 
-def main():
-    try:
-        tree = stackTree()
-    except Unavailable as reason:
-        return skipAll(reason)
-    tap = Tap()
+def testAll(tap, tree):
     with guarded(tap, f"described host {HOST}"):
         testHost(tap, tree)
     with guarded(tap, f"described host {REFUSING_HOST}"):
         testRefusingHost(tap, tree)
-    return tap.done()
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(runOnTree(testAll))

@@ -10,15 +10,14 @@ changes in a domain is printed and counted.
 import json
 import sys
 
-from aptsource import Unavailable
 from describedhost import DescribedHost
 from domainxml import USER_ALIAS, number, parse
 from golden import emulatable, goldenPairs, manifest, readText, viommu
 from portable import networkFunctions, portable
 from qemuargs import pairs, words
 from standins import provideFiles, qemuTree, withStandIns
-from tap import Tap, guarded, skipAll
-from tree import stackTree
+from tap import guarded
+from tree import runOnTree
 
 
 def controllerIds(expanded):
@@ -103,12 +102,7 @@ def testCase(tap, host, case):
     return bool(changes)
 
 
-def main():
-    try:
-        tree = stackTree()
-    except Unavailable as reason:
-        return skipAll(reason)
-    tap = Tap()
+def testAll(tap, tree):
     cases = goldenPairs()
     tap.ok(cases, "there are golden pairs of an expanded domain and its arguments")
     if cases:
@@ -120,8 +114,7 @@ def main():
                 with guarded(tap, f"{case.name}: QEMU builds the planned topology"):
                     changed += testCase(tap, host, case)
             tap.note(f"{changed} of {len(cases)} domains were changed to be startable here, as said")
-    return tap.done()
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(runOnTree(testAll))

@@ -16,12 +16,11 @@ import re
 import shutil
 import sys
 
-from aptsource import Unavailable
 from describedhost import DescribedHost
 from golden import TESTS, manifest
 from service import Service, stdioUri
-from tap import Tap, guarded, skipAll
-from tree import stackTree
+from tap import guarded
+from tree import runOnTree
 
 HOST = "one-smmu"
 DIRECTORY = "/tmp/session"
@@ -163,16 +162,10 @@ def testSessions(tap, tree):
     tap.note(f"compared with {len(known)} of libvirt alone")
 
 
-def main():
-    try:
-        tree = stackTree()
-    except Unavailable as reason:
-        return skipAll(reason)
-    tap = Tap()
+def testAll(tap, tree):
     with guarded(tap, "a session with libvirt alone"):
         testSessions(tap, tree)
-    return tap.done()
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(runOnTree(testAll))

@@ -14,6 +14,7 @@ import shutil
 import tempfile
 
 from aptsource import Unavailable, findProgram, passedOnOptions, runTool, sourceLine
+from tap import Tap, skipAll
 
 # Raise when the way of building changes, so that old trees are not used.
 RECIPE = 1
@@ -86,6 +87,21 @@ def stackTree():
     runTool(["unshare", "--mount", "--pid", "--net", "--fork", "mount", "-t", "tmpfs", "tmpfs",
              cacheDir()], "namespaces cannot be made here")
     return cached("tree", (SUITE, PACKAGES), _buildTree)
+
+
+def runOnTree(test, *others):
+    """Runs test(tap, tree, …), with what @others (functions of the tree) give; returns the exit status.
+
+    Where something of that cannot be had, the test is skipped and says why.
+    """
+    try:
+        tree = stackTree()
+        given = [other(tree) for other in others]
+    except Unavailable as reason:
+        return skipAll(reason)
+    tap = Tap()
+    test(tap, tree, *given)
+    return tap.done()
 
 
 if __name__ == "__main__":
