@@ -16,12 +16,12 @@ struct viommuXML {
     size_t len;
     xmlDoc *doc;
     GArray *spans;  /* of viommuSpan; xmlNode._private is the index + 1 */
-    GArray *lines;  /* of size_t: where each line begins */
 };
 
 /* libxml2 2.9 compares every attribute of an element with every other one, and looks a prefix up among all
  * namespaces that are declared around it: more would take it minutes. */
 #define ATTRIBUTES_MAX 1000
+#define ATTRIBUTE_BYTES 4 /* at least: a='' */
 #define NAMESPACES_MAX 1000
 
 /* State of one parse; reached through xmlParserCtxt._private. */
@@ -31,6 +31,8 @@ typedef struct {
     char *message; /* the first error */
     int code;      /* of libxml2 (xmlParserErrors); 0: ours */
     unsigned line;
+    size_t counted;      /* bytes of the text, in which ... */
+    unsigned lineBreaks; /* ... there are so many */
     unsigned namespaces;
     startDocumentSAXFunc startDocument;
     startElementNsSAX2Func start;
@@ -77,6 +79,21 @@ onStartDocument(void *data)
     state->line = 1;
 }
 
+/* The line at @pos, which never goes back. */
+static unsigned
+lineAt(parseState *state, size_t pos)
+{
+    const char *text = state->xml->text;
+    const char *at;
+
+    while ((at = memchr(text + state->counted, '\n', pos - state->counted))) {
+        state->counted = (size_t)(at - text) + 1;
+        state->lineBreaks++;
+    }
+    state->counted = pos;
+    return state->lineBreaks + 1;
+}
+
 static void
 onStart(void *data, const xmlChar *name, const xmlChar *prefix, const xmlChar *uri, int nNamespaces,
         const xmlChar **namespaces, int nAttributes, int nDefaulted, const xmlChar **attributes)
@@ -100,6 +117,7 @@ onStart(void *data, const xmlChar *name, const xmlChar *prefix, const xmlChar *u
         return;
     span.begin = (size_t)(open - xml->text);
     span.content = pos;
+    span.line = lineAt(state, span.begin);
     g_array_append_val(xml->spans, span);
     ctxt->node->_private = GSIZE_TO_POINTER((gsize)xml->spans->len);
 }
@@ -160,19 +178,22 @@ ignoreError(void *data, xmlErrorPtr problem)
 {
 }
 
-static void
-indexLines(viommuXML *xml)
+/* Most documents are, and need no decoding. */
+static bool
+isASCII(const char *text, size_t len)
 {
-    const char *at = xml->text;
-    const char *end = xml->text + xml->len;
-    size_t begin = 0;
+    uint64_t all = 0;
+    size_t i;
 
-    g_array_append_val(xml->lines, begin);
-    while ((at = memchr(at, '\n', (size_t)(end - at)))) {
-        at++;
-        begin = (size_t)(at - xml->text);
-        g_array_append_val(xml->lines, begin);
+    for (i = 0; i + sizeof(all) <= len; i += sizeof(all)) {
+        uint64_t some;
+
+        memcpy(&some, text + i, sizeof(some));
+        all |= some;
     }
+    for (; i < len; i++)
+        all |= (unsigned char)text[i];
+    return !(all & 0x8080808080808080) && !memchr(text, '\0', len);
 }
 
 static bool
@@ -192,7 +213,7 @@ checkBytes(const char *text, size_t len, GError **error)
         viommuErrorAt(error, VIOMMU_ERROR_XML, 1, "the document is empty");
         return false;
     }
-    if (g_utf8_validate_len(text, len, &bad))
+    if (isASCII(text, len) || g_utf8_validate_len(text, len, &bad))
         return true;
     for (i = 0; text + i < bad; i++)
         line += text[i] == '\n';
@@ -212,6 +233,8 @@ skipNoTag(const char *at, const char *end)
     } kinds[] = { { "<!--", "-->" }, { "<![CDATA[", "]]>" }, { "<?", "?>" } };
     size_t i;
 
+    if (end - at < 2 || (at[1] != '!' && at[1] != '?'))
+        return NULL;
     for (i = 0; i < G_N_ELEMENTS(kinds); i++) {
         size_t len = strlen(kinds[i].begin);
         const char *found;
@@ -225,13 +248,13 @@ skipNoTag(const char *at, const char *end)
     return NULL;
 }
 
-/* Attributes of the tag at @at; *ret_after is where it ends. */
+/* Attributes of the tag from @at to @end. */
 static unsigned
-countAttributes(const char *at, const char *end, const char **ret_after)
+countAttributes(const char *at, const char *end)
 {
     unsigned count = 0;
 
-    for (at++; at < end && *at != '>' && *at != '<'; at++) {
+    for (at++; at < end && *at != '>'; at++) {
         if (*at != '"' && *at != '\'')
             continue;
         count++;
@@ -239,7 +262,6 @@ countAttributes(const char *at, const char *end, const char **ret_after)
         if (!at)
             break;
     }
-    *ret_after = at ? at : end;
     return count;
 }
 
@@ -249,12 +271,18 @@ checkTags(const char *text, size_t len, GError **error)
 {
     const char *end = text + len;
     const char *at = text;
-    const char *after;
     unsigned line = 1;
 
     while (at < end && (at = memchr(at, '<', (size_t)(end - at)))) {
-        after = skipNoTag(at, end);
-        if (!after && countAttributes(at, end, &after) > ATTRIBUTES_MAX) {
+        const char *after = skipNoTag(at, end);
+
+        if (after) {
+            at = after;
+            continue;
+        }
+        after = memchr(at + 1, '<', (size_t)(end - at - 1));
+        after = after ? after : end;
+        if (after - at > ATTRIBUTES_MAX * ATTRIBUTE_BYTES && countAttributes(at, after) > ATTRIBUTES_MAX) {
             for (; at > text; at--)
                 line += at[-1] == '\n';
             viommuErrorAt(error, VIOMMU_ERROR_XML, line,
@@ -302,7 +330,6 @@ viommuXMLParse(const char *text, size_t len, GError **error)
     xml->text = g_strndup(text, len);
     xml->len = len;
     xml->spans = g_array_new(FALSE, FALSE, sizeof(viommuSpan));
-    xml->lines = g_array_new(FALSE, FALSE, sizeof(size_t));
 
     ctxt = xmlCreateMemoryParserCtxt(xml->text, (int)len);
     if (!ctxt) {
@@ -336,7 +363,6 @@ viommuXMLParse(const char *text, size_t len, GError **error)
         g_free(state.message);
         return NULL;
     }
-    indexLines(xml);
     return g_steal_pointer(&xml);
 }
 
@@ -347,7 +373,6 @@ viommuXMLFree(viommuXML *xml)
         return;
     g_clear_pointer(&xml->doc, xmlFreeDoc);
     g_array_unref(xml->spans);
-    g_array_unref(xml->lines);
     g_free(xml->text);
     g_free(xml);
 }
@@ -374,22 +399,7 @@ viommuXMLSpan(const viommuXML *xml, const xmlNode *elem)
 unsigned
 viommuXMLLine(const viommuXML *xml, const xmlNode *elem)
 {
-    size_t low = 0;
-    size_t high = xml->lines->len;
-    size_t pos;
-
-    if (!elem)
-        return 0;
-    pos = viommuXMLSpan(xml, elem)->begin;
-    while (high - low > 1) {
-        size_t middle = low + (high - low) / 2;
-
-        if (g_array_index(xml->lines, size_t, middle) <= pos)
-            low = middle;
-        else
-            high = middle;
-    }
-    return (unsigned)low + 1;
+    return elem ? viommuXMLSpan(xml, elem)->line : 0;
 }
 
 bool

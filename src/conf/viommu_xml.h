@@ -22,6 +22,7 @@ typedef struct {
     size_t content;
     size_t contentEnd;
     size_t end;
+    unsigned line; /* of begin, from 1 */
 } viommuSpan;
 
 /* Reads @len bytes of UTF-8. Errors have the line: VIOMMU_ERROR_SYNTAX where tags do not fit
