@@ -42,6 +42,8 @@ viommuRewriteFree(viommuRewrite *self)
     if (!self)
         return;
     g_hash_table_unref(self->unknown);
+    viommuPlacementFree(self->placement);
+    viommuDomainFree(self->dom);
     g_string_free(self->result, TRUE);
     g_string_free(self->words, TRUE);
     g_free(self->live);
@@ -290,18 +292,23 @@ contains(const char *text, size_t len, const char *word)
 }
 
 bool
-viommuRewriteIsSuspicious(const char *text, size_t len, const GError *error, const char *const *words)
+viommuRewriteMayAsk(const char *text, size_t len, const char *const *words)
 {
-    /* libvirt cannot read that either, and will say so. */
-    if (g_error_matches(error, VIOMMU_ERROR, VIOMMU_ERROR_SYNTAX))
-        return false;
-    /* References can hide any word, and so can an encoding that writes ASCII in another way. */
-    if (contains(text, len, "<!ENTITY") || contains(text, len, "&#") ||
-        g_regex_match_simple(FOREIGN_ENCODING, text, G_REGEX_CASELESS | G_REGEX_RAW, 0))
-        return true;
     for (; *words; words++) {
         if (contains(text, len, *words))
             return true;
     }
-    return false;
+    /* References can hide any word, and so can an encoding that writes ASCII in another way. */
+    return contains(text, len, "<!ENTITY") || contains(text, len, "&#") ||
+           (contains(text, len, "encoding") &&
+            g_regex_match_simple(FOREIGN_ENCODING, text, G_REGEX_CASELESS | G_REGEX_RAW, 0));
+}
+
+bool
+viommuRewriteUnreadable(viommuRewrite *self, GError *error, viommuRewriteVerdict *ret_verdict)
+{
+    if (!g_error_matches(error, VIOMMU_ERROR, VIOMMU_ERROR_SYNTAX))
+        return viommuRewriteRefuseError(self, error, ret_verdict);
+    g_error_free(error);
+    return true;
 }

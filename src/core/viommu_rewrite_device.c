@@ -463,8 +463,8 @@ viommuRewriteDevice(viommuRewrite *self)
     const viommuSpan *span;
 
     if (!xml) {
-        if (viommuRewriteIsSuspicious(self->text, self->len, error, deviceWords))
-            viommuRewriteRefuseError(self, g_steal_pointer(&error), &verdict);
+        if (viommuRewriteMayAsk(self->text, self->len, deviceWords))
+            viommuRewriteUnreadable(self, g_steal_pointer(&error), &verdict);
         return verdict;
     }
     if (viommuXMLIs(viommuXMLRoot(xml), "iommu") && viommuXMLAttr(viommuXMLRoot(xml), "nested")) {

@@ -2,7 +2,6 @@
 /*
  * Rewrites domains: the whole text, or those within a snapshot or checkpoint.
  */
-#include "viommu_place.h"
 #include "viommu_rewrite_priv.h"
 #include "viommuerror.h"
 #include "virtext.h"
@@ -12,6 +11,12 @@
 /* Words without which no domain asks; with a policy also those without which it does not ask for it. */
 static const char *const askingWords[] = { "nested", "viommu", NULL };
 static const char *const policyWords[] = { "nested", "viommu", "hostdev", "network", NULL };
+
+static const char *const *
+wordsOf(viommuPolicy policy)
+{
+    return policy == VIOMMU_POLICY_OFF ? askingWords : policyWords;
+}
 
 /* A domain within the text. That of an inactive one in a snapshot has another name for its root. */
 typedef struct {
@@ -66,46 +71,41 @@ isUnchanged(const viommuDomain *dom, const viommuPlacement *placement)
 }
 
 static bool
-place(viommuRewrite *self, const viommuDomain *dom, char **ret_text, size_t *ret_len,
-      viommuRewriteVerdict *ret_verdict)
+place(viommuRewrite *self, viommuRewriteVerdict *ret_verdict)
 {
     g_autoptr(GError) error = NULL;
-    g_autoptr(viommuPlacement) placement =
-        viommuPlacementNew(dom, self->host, self->peer->qemu, &error);
 
-    if (!placement)
+    self->placement = viommuPlacementNew(self->dom, self->host, self->peer->qemu, &error);
+    if (!self->placement)
         return viommuRewriteRefuseError(self, g_steal_pointer(&error), ret_verdict);
-    if (placement->refused) {
-        viommuRewriteRefuse(self, placement->findings, ret_verdict);
-        if (dom->byPolicy)
+    if (self->placement->refused) {
+        viommuRewriteRefuse(self, self->placement->findings, ret_verdict);
+        if (self->dom->byPolicy)
             g_string_append(self->words, " (the policy of the service asks for it; "
                                          "the extra spec viommu:nested=no keeps a domain out)");
         return false;
     }
-    appendPlan(self->words, placement->plan);
-    if (isUnchanged(dom, placement))
-        return true;
-    *ret_text = g_steal_pointer(&placement->native);
-    *ret_len = placement->nativeLen;
+    appendPlan(self->words, self->placement->plan);
     return true;
 }
 
-/* Expands the domain @text into *@ret_text, which stays NULL for one that stays as it is. */
+/* Expands the domain @text. *@ret_placement stays NULL for one that stays as it is, else it is borrowed until the next
+ * one is expanded. */
 static bool
-expand(viommuRewrite *self, const char *text, size_t len, char **ret_text, size_t *ret_len,
+expand(viommuRewrite *self, const char *text, size_t len, const viommuPlacement **ret_placement,
        viommuRewriteVerdict *ret_verdict)
 {
     g_autoptr(GError) error = NULL;
-    g_autoptr(viommuDomain) dom = viommuDomainParse(text, len, &error);
     viommuPolicy policy = self->context->policy;
+    viommuDomain *dom;
 
-    if (!dom) {
-        /* Whatever is wrong with a domain that asks for nothing, libvirt will say. */
-        if (!viommuRewriteIsSuspicious(text, len, error,
-                                       policy == VIOMMU_POLICY_OFF ? askingWords : policyWords))
-            return true;
-        return viommuRewriteRefuseError(self, g_steal_pointer(&error), ret_verdict);
-    }
+    if (!viommuRewriteMayAsk(text, len, wordsOf(policy)))
+        return true;
+    g_clear_pointer(&self->placement, viommuPlacementFree);
+    g_clear_pointer(&self->dom, viommuDomainFree);
+    dom = self->dom = viommuDomainParse(text, len, &error);
+    if (!dom)
+        return viommuRewriteUnreadable(self, g_steal_pointer(&error), ret_verdict);
     g_free(self->name);
     self->name = g_strdup(dom->name);
     if (!viommuDomainIsRequest(dom) && !viommuDomainFitsPolicy(dom, policy))
@@ -116,7 +116,11 @@ expand(viommuRewrite *self, const char *text, size_t len, char **ret_text, size_
         return viommuRewriteRefuseError(self, g_steal_pointer(&error), ret_verdict);
     if (!viommuDomainIsRequest(dom))
         return true;
-    return needPeer(self, ret_verdict) && place(self, dom, ret_text, ret_len, ret_verdict);
+    if (!needPeer(self, ret_verdict) || !place(self, ret_verdict))
+        return false;
+    if (!isUnchanged(dom, self->placement))
+        *ret_placement = self->placement;
+    return true;
 }
 
 static viommuRewriteVerdict
@@ -142,8 +146,7 @@ appendPart(viommuRewrite *self, const domainPart *part, bool *changed,
            viommuRewriteVerdict *ret_verdict)
 {
     g_autoptr(GString) domain = g_string_new(NULL);
-    g_autofree char *fresh = NULL;
-    size_t len = 0;
+    const viommuPlacement *fresh = NULL;
     size_t front, i;
 
     /* Lines of findings are those of the whole text. */
@@ -155,11 +158,11 @@ appendPart(viommuRewrite *self, const domainPart *part, bool *changed,
     front = domain->len;
     g_string_append_len(domain, self->text + part->begin, (gssize)(part->end - part->begin));
     g_string_append(domain, "domain>");
-    if (!expand(self, domain->str, domain->len, &fresh, &len, ret_verdict))
+    if (!expand(self, domain->str, domain->len, &fresh, ret_verdict))
         return false;
     if (fresh) {
-        g_string_append_len(self->result, fresh + front,
-                            (gssize)(len - front - strlen("domain>")));
+        g_string_append_len(self->result, fresh->native + front,
+                            (gssize)(fresh->nativeLen - front - strlen("domain>")));
         *changed = true;
     } else {
         g_string_append_len(self->result, self->text + part->begin,
@@ -196,16 +199,18 @@ static viommuRewriteVerdict
 rewriteEmbedded(viommuRewrite *self)
 {
     g_autoptr(GError) error = NULL;
-    g_autoptr(viommuXML) xml = viommuXMLParse(self->text, self->len, &error);
+    g_autoptr(viommuXML) xml = NULL;
     viommuRewriteVerdict verdict = VIOMMU_REWRITE_PASS;
     g_autoptr(GArray) parts = NULL;
     bool changed = false;
     size_t at = 0;
     size_t i;
 
+    if (!viommuRewriteMayAsk(self->text, self->len, wordsOf(self->context->policy)))
+        return verdict;
+    xml = viommuXMLParse(self->text, self->len, &error);
     if (!xml) {
-        if (viommuRewriteIsSuspicious(self->text, self->len, error, policyWords))
-            viommuRewriteRefuseError(self, g_steal_pointer(&error), &verdict);
+        viommuRewriteUnreadable(self, g_steal_pointer(&error), &verdict);
         return verdict;
     }
     parts = findParts(xml);
@@ -227,13 +232,12 @@ viommuRewriteVerdict
 viommuRewriteDomains(viommuRewrite *self)
 {
     viommuRewriteVerdict verdict = VIOMMU_REWRITE_PASS;
-    g_autofree char *fresh = NULL;
-    size_t len = 0;
+    const viommuPlacement *fresh = NULL;
 
     if (self->kind == VIOMMU_REWRITE_EMBEDDED)
         return rewriteEmbedded(self);
-    if (!expand(self, self->text, self->len, &fresh, &len, &verdict) || !fresh)
+    if (!expand(self, self->text, self->len, &fresh, &verdict) || !fresh)
         return verdict;
-    g_string_append_len(self->result, fresh, (gssize)len);
+    g_string_append_len(self->result, fresh->native, (gssize)fresh->nativeLen);
     return finish(self);
 }

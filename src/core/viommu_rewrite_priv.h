@@ -6,6 +6,7 @@
 #pragma once
 
 #include "viommu_finding.h"
+#include "viommu_place.h"
 #include "viommu_rewrite.h"
 
 struct viommuRewrite {
@@ -26,6 +27,8 @@ struct viommuRewrite {
 
     viommuQuestion question;
     char *questionName;   /* NULL: none */
+    viommuDomain *dom;    /* the last that was expanded, and how: freed with the rewrite, when nobody waits any more */
+    viommuPlacement *placement;
     GString *result;      /* REPLACE */
     GString *words;
     char *name;
@@ -47,9 +50,12 @@ bool viommuRewriteRefuseError(viommuRewrite *self, GError *error,
 bool viommuRewriteNeedHost(viommuRewrite *self, const viommuDomain *dom,
                            viommuRewriteVerdict *ret_verdict);
 
-/* True if a text that could not be read, for @error, may ask for something all the same: it is refused then, and
- * not passed on unseen. It does so only with one of @words, which end with NULL. */
-bool viommuRewriteIsSuspicious(const char *text, size_t len, const GError *error, const char *const *words);
+/* True if @text, which may be any, may ask for something, which takes one of @words; they end with NULL. */
+bool viommuRewriteMayAsk(const char *text, size_t len, const char *const *words);
+
+/* A text that may ask for something could not be read, for @error, which is freed: refuses it, as it cannot be passed
+ * on unseen. Returns true where libvirt cannot read it either, and will say so. */
+bool viommuRewriteUnreadable(viommuRewrite *self, GError *error, viommuRewriteVerdict *ret_verdict);
 
 /* The two halves: each returns the verdict. */
 viommuRewriteVerdict viommuRewriteDomains(viommuRewrite *self);

@@ -312,6 +312,7 @@ viommuConnPump(viommuConn *self)
         self->halfClosed = true;
         shutdown(self->libvirt->out, SHUT_WR);
     }
+    viommuConnSettle(self);
     watchAll(self);
 }
 
@@ -390,6 +391,7 @@ viommuConnFree(viommuConn *self)
     if (!self)
         return;
     viommuConnRelease(self);
+    viommuConnSettle(self);
     viommuPeerClear(&self->peer);
     clearTimer(&self->drainTimer);
     g_source_destroy(self->source);

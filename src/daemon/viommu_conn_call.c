@@ -75,10 +75,24 @@ viommuConnRelease(viommuConn *self)
     g_clear_pointer(&self->patience, g_source_unref);
 }
 
+void
+viommuConnSettle(viommuConn *self)
+{
+    const char *name = self->doneCall ? viommuRewriteName(self->done) : NULL;
+
+    if (self->doneCall)
+        viommuLog(LOG_INFO, "%s: %s of '%s': %s", self->options->client, self->doneCall->name,
+                  name ? name : "", viommuRewriteWords(self->done));
+    self->doneCall = NULL;
+    g_clear_pointer(&self->done, viommuRewriteFree);
+}
+
 /* Lets the held call go as @message. */
 static void
 sendHeld(viommuConn *self, const GByteArray *message)
 {
+    viommuConnSettle(self);
+    self->done = g_steal_pointer(&self->rewrite);
     self->unanswered++;
     self->options->counts->calls++;
     self->options->counts->toLibvirt += message->len;
@@ -203,14 +217,12 @@ replaceHeld(viommuConn *self)
 {
     size_t len;
     const char *text = viommuRewriteText(self->rewrite, &len);
-    const char *name = viommuRewriteName(self->rewrite);
     g_autoptr(GByteArray) message =
         viommuRPCCallReplace(self->held->data, self->held->len, &self->heldArgs, text, len);
 
-    viommuLog(LOG_INFO, "%s: %s of '%s': %s", self->options->client, self->heldCall->name,
-              name ? name : "", viommuRewriteWords(self->rewrite));
     self->options->counts->rewritten++;
     sendHeld(self, message);
+    self->doneCall = self->heldCall;
 }
 
 /* Goes on with the held call as far as it goes. */

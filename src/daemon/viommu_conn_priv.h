@@ -49,6 +49,8 @@ struct viommuConn {
     const viommuRPCCall *heldCall;
     viommuRPCArgs heldArgs;
     viommuRewrite *rewrite;
+    viommuRewrite *done;             /* of a call that was let go; NULL: none */
+    const viommuRPCCall *doneCall;   /* that, if it was changed; else NULL */
     viommuPeer peer;
     GArray *asked;        /* of viommuAsked; with those that were given up, which may still be answered */
     uint32_t current;     /* serial of the one for the held call */
@@ -84,6 +86,9 @@ void viommuConnRefuseBig(viommuConn *self, const viommuRPCHeader *header);
 
 /* Frees what belongs to the held call. */
 void viommuConnRelease(viommuConn *self);
+
+/* What is left to do for a call that was let go, and that libvirt need not wait for: a line in the log, and freeing. */
+void viommuConnSettle(viommuConn *self);
 
 /* Goes on with all that can go on. */
 void viommuConnPump(viommuConn *self);
