@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """What the service costs: the same calls to the real libvirt of the tests' tree, directly and through it.
 
-All three ways take turns in one process inside the described host, and of each the fastest time
-counts, so that other load counts for little. A connection through viommu-stdio has no limit:
-libvirt's client makes a process for each, which alone takes ten times as long as a direct
-connection."""
+All three ways take turns in one process inside the described host. Each turn gives a ratio to the direct way of that
+turn, and the median of them counts, so that other load counts for little. A connection through viommu-stdio has no
+limit: libvirt's client makes a process for each, which alone takes ten times as long as a direct connection."""
 
 import json
 import os
@@ -26,7 +25,7 @@ UUID = '0ba7b0b2-3f6b-41d1-be9b-fd4c1e732826'
 IDLE, IDLE_SECONDS = 200, 10
 LIMITS = {'dumpxml': 1.3, 'define': 1.3, 'open': 2, 'download': 0.9}
 CLIENT = r'''
-import json, libvirt, sys, time
+import json, libvirt, statistics, sys, time
 libvirt.registerErrorHandler(lambda context, error: None, None)
 uris, requested, expanded = json.loads(sys.argv[1]), open('/run/requested.xml').read(), open('/run/expanded.xml').read()
 connections = [libvirt.open(uri) for uri in uris]
@@ -38,13 +37,11 @@ def seconds(call, times):
         call()
     return (time.perf_counter() - start) / times
 
-def least(calls, times, rounds):
-    """The least time of each of @calls, which take turns."""
-    found = [[] for _ in calls]
-    for _ in range(rounds):
-        for times_of, call in zip(found, calls):
-            times_of.append(seconds(call, times))
-    return [min(those) for those in found]
+def compare(calls, times, rounds):
+    """The seconds of the first of @calls, and how many times those the others take: medians, as they take turns."""
+    found = [[seconds(call, times) for call in calls] for _ in range(rounds)]
+    return [statistics.median(turn[0] for turn in found)] + [
+        statistics.median(turn[n] / turn[0] for turn in found) for n in range(1, len(calls))]
 
 def download(connection):
     volume, stream = connection.storageVolLookupByPath('/run/pool/volume'), connection.newStream(0)
@@ -62,11 +59,11 @@ domains = [connection.defineXML(requested if number else expanded) for number, c
 pool = connections[0].storagePoolCreateXML("<pool type='dir'><name>pool</name><target><path>/run/pool</path></target></pool>", 0)
 pool.createXML("<volume><name>volume</name><capacity unit='b'>%d</capacity></volume>" % SIZE, 0)
 print(json.dumps({
-    'dumpxml': least([lambda d=d: d.XMLDesc(0) for d in domains], 300, 9),
-    'define': least([lambda c=c, n=n: c.defineXML(requested if n else expanded)
-                     for n, c in enumerate(connections)], 30, 9),
-    'open': least([lambda u=u: libvirt.open(u).close() for u in uris], 10, 9),
-    'download': least([lambda c=c: download(c) for c in connections], 1, 5)}))
+    'dumpxml': compare([lambda d=d: d.XMLDesc(0) for d in domains], 100, 31),
+    'define': compare([lambda c=c, n=n: c.defineXML(requested if n else expanded)
+                     for n, c in enumerate(connections)], 20, 31),
+    'open': compare([lambda u=u: libvirt.open(u).close() for u in uris], 5, 21),
+    'download': compare([lambda c=c: download(c) for c in connections], 1, 7)}))
 '''
 HOLD = r'''
 import libvirt, sys
@@ -131,9 +128,9 @@ def measure(table, viommu):
         for what, (direct, socket, stdio) in json.loads(done.stdout).items():
             ways = (('viommud', socket, LIMITS[what]),
                     ('viommu-stdio', stdio, None if what == 'open' else LIMITS[what]))
-            for way, spent, limit in ways:
+            for way, ratio, limit in ways:
                 if what == 'download':
-                    table.add(f'vol-download through {way} / directly, bytes per second', direct / spent, limit, True)
+                    table.add(f'vol-download through {way} / directly, bytes per second', 1 / ratio, limit, True)
                 else:
-                    table.add(f'{what} through {way} / directly ({direct * 1e6:.0f} us)', spent / direct, limit)
+                    table.add(f'{what} through {way} / directly ({direct * 1e6:.0f} us)', ratio, limit)
         idle(host, service, table)
