@@ -143,6 +143,8 @@ testRefusals(void)
           "viommu: line 2: V02: hostdev '0099:01:00.0' is not on this host; to fix it, see 'viommu host' for the devices that there are; addresses change with slots and firmware" },
         { "grace", HEAD DEVICE("2", "1") "\n\n<iommu model='smmuv3' nested='maybe'/>" TAIL,
           "viommu: line 3: V13: nested='maybe' means nothing there; to fix it, write nested='yes' or nested='no'" },
+        { "grace", HEAD DEVICE("2", "1") "\n<iommu model='smmuv3' nEs-ted='yes'/>" TAIL,
+          "viommu: line 2: V13: nEs-ted='yes' means nothing there; to fix it, write nested='yes'" },
         { "one-smmu",
           "<domain type='hvf'><os firmware='efi'><type arch='aarch64' machine='virt'>hvm</type></os><features><acpi/>"
           "<gic version='3'/></features><devices>" DEVICE("0", "1") NESTED TAIL,
@@ -608,14 +610,14 @@ testUnreadable(void)
         /* one that can hide ASCII: here "nested" */
         { "<?xml version='1.0' encoding='UTF-7'?><domain><iommu +AG4-ested='yes'/></domain>", -1, OFF, hidden },
         { "<?xml\nversion='1.0'\nencoding='UTF-7'\nstandalone='yes'?><domain/>", -1, OFF, hidden },
-        { "<domain><iommu nested='\xfc'/></domain>", -1, OFF, bytes },
+        { "<domain><iommu model='smmuv3\xfc'/></domain>", -1, OFF, bytes },
         { "<domain><hostdev a='\xfc'/></domain>", -1, OFF, NULL },
         { "<domain><hostdev a='\xfc'/></domain>", -1, AARCH64, bytes },
-        { "<domain nested=''/>\0", 20, OFF, nul },
-        { "<domain/>\0<a nested=''/>", 24, OFF, nul },
+        { "<domain smmuv3=''/>\0", 20, OFF, nul },
+        { "<domain/>\0<a smmuv3=''/>", 24, OFF, nul },
         { "<domain/>\0", 10, AARCH64, NULL },
         /* namespaces that are not declared, which libxml2 notes only */
-        { "<domain><x:a nested=''/></domain>", -1, OFF,
+        { "<domain><x:a smmuv3=''/></domain>", -1, OFF,
           "viommu: line 1: namespace prefix x on a is not defined" },
         { "<domain><x:a/></domain>", -1, AARCH64, NULL },
         /* read, but no domain that libvirt takes */
@@ -643,8 +645,8 @@ testUnreadableBig(void)
     g_autofree char *deepAsking = makeDeep(3000, NESTED);
     g_autofree char *deepNetwork = makeDeep(3000, "<network/>");
     g_autofree char *many = makeAttributes(1001, "");
-    g_autofree char *manyAsking = makeAttributes(1001, "nested");
-    g_autofree char *notSoMany = makeAttributes(1000, "nested");
+    g_autofree char *manyAsking = makeAttributes(1001, "smmuv3");
+    g_autofree char *notSoMany = makeAttributes(1000, "smmuv3");
     g_autofree char *full = makeDevices("");
     g_autofree char *fullAsking = makeDevices(NESTED);
     const testWorld world = testWorldOf(NULL);

@@ -8,9 +8,9 @@
 
 #include <string.h>
 
-/* Words without which no domain asks; with a policy also those without which it does not ask for it. */
-static const char *const askingWords[] = { "nested", "viommu", NULL };
-static const char *const policyWords[] = { "nested", "viommu", "hostdev", "network", NULL };
+/* Words without which no domain asks, a misspelt "nested" included; and those without which no policy asks for it. */
+static const char *const askingWords[] = { "smmuv3", "viommu", NULL };
+static const char *const policyWords[] = { "smmuv3", "viommu", "hostdev", "network", NULL };
 
 static const char *const *
 wordsOf(viommuPolicy policy)
