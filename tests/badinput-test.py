@@ -110,6 +110,12 @@ DOMAINS = [
     ('another encoding', "<?xml version='1.0' encoding='ISO-8859-1'?>\n" + GOOD, 'ISO-8859-1', 1, 1),
     ('200000 attributes', domain('<rng ' + ' '.join(f"a{i}=''" for i in range(200000)) + '/>'),
      'attributes', 9, 1),
+    # libxml2 takes it that the comment ends where a byte is no character, and the section, and the instruction
+    *((f'attributes behind a control character in {opening}', domain(opening + '\x01<rng ' + ' '.join(
+        f"a{i}=''" for i in range(100000)) + '/>'), 'byte 0x01', 9, 1) for opening in ('<!--', '<![CDATA[', '<?p ')),
+    ('namespaces behind an error', domain('<rng a=b/>' + ''.join('<a ' + ' '.join(
+        f"xmlns:n{i}='u'" for i in range(900)) + '>' for _ in range(50)) + '<z:b/>' * 10000 + '</a>' * 50),
+     'namespaces', 9, 1),
     ('1100 namespaces', domain(''.join(f"<a{i} xmlns:x{i}='urn:x'/>\n" for i in range(1100))), 'namespaces',
      r'\d+', 1),
     ('400000 NUMA cells', domain(rest=f'\n<cpu><numa>{"<cell/>" * 400000}</numa></cpu>').replace(

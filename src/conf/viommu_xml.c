@@ -23,6 +23,7 @@ struct viommuXML {
 #define ATTRIBUTES_MAX 1000
 #define ATTRIBUTE_BYTES 4 /* at least: a='' */
 #define NAMESPACES_MAX 1000
+#define XMLNS "xmlns"
 
 /* State of one parse; reached through xmlParserCtxt._private. */
 typedef struct {
@@ -33,7 +34,6 @@ typedef struct {
     unsigned line;
     size_t counted;      /* bytes of the text, in which ... */
     unsigned lineBreaks; /* ... there are so many */
-    unsigned namespaces;
     startDocumentSAXFunc startDocument;
     startElementNsSAX2Func start;
     endElementNsSAX2Func end;
@@ -106,9 +106,6 @@ onStart(void *data, const xmlChar *name, const xmlChar *prefix, const xmlChar *u
     const char *open;
 
     state->start(data, name, prefix, uri, nNamespaces, namespaces, nAttributes, nDefaulted, attributes);
-    state->namespaces += (unsigned)nNamespaces;
-    if (state->namespaces > NAMESPACES_MAX)
-        stop(ctxt, "the document declares more than %d namespaces; remove some", NAMESPACES_MAX);
     if (!ctxt->node || pos > xml->len)
         return;
     /* pos is behind the attributes; "<" cannot stand in one (XML 1.0, 2.4). */
@@ -178,30 +175,43 @@ ignoreError(void *data, xmlErrorPtr problem)
 {
 }
 
-/* Most documents are, and need no decoding. */
-static bool
-isASCII(const char *text, size_t len)
+/* The first byte of what is no character of XML (XML 1.0, 2.2), else NULL; *ret_ascii: all is ASCII. libxml2 reads on
+ * behind such a one, as if no comment or section had been open. */
+static const char *
+findNoCharacter(const char *text, size_t len, bool *ret_ascii)
 {
-    uint64_t all = 0;
+    unsigned char all = 0;
     size_t i;
 
-    for (i = 0; i + sizeof(all) <= len; i += sizeof(all)) {
-        uint64_t some;
+    for (i = 0; i < len; i++) {
+        unsigned char byte = (unsigned char)text[i];
 
-        memcpy(&some, text + i, sizeof(some));
-        all |= some;
+        all |= byte;
+        if (byte < 0x20 && byte != '\t' && byte != '\n' && byte != '\r')
+            return text + i;
+        /* U+FFFE, U+FFFF */
+        if (byte == 0xef && i + 2 < len && (unsigned char)text[i + 1] == 0xbf && (unsigned char)text[i + 2] >= 0xbe)
+            return text + i;
     }
-    for (; i < len; i++)
-        all |= (unsigned char)text[i];
-    return !(all & 0x8080808080808080) && !memchr(text, '\0', len);
+    *ret_ascii = all < 0x80;
+    return NULL;
+}
+
+static unsigned
+countLines(const char *text, const char *end)
+{
+    unsigned line = 1;
+
+    for (; text < end; text++)
+        line += *text == '\n';
+    return line;
 }
 
 static bool
 checkBytes(const char *text, size_t len, GError **error)
 {
     const char *bad = NULL;
-    unsigned line = 1;
-    size_t i;
+    bool ascii = false;
 
     if (len > VIOMMU_XML_MAX) {
         viommuErrorAt(error, VIOMMU_ERROR_XML, 0,
@@ -213,11 +223,10 @@ checkBytes(const char *text, size_t len, GError **error)
         viommuErrorAt(error, VIOMMU_ERROR_XML, 1, "the document is empty");
         return false;
     }
-    if (isASCII(text, len) || g_utf8_validate_len(text, len, &bad))
+    bad = findNoCharacter(text, len, &ascii);
+    if (!bad && (ascii || g_utf8_validate_len(text, len, &bad)))
         return true;
-    for (i = 0; text + i < bad; i++)
-        line += text[i] == '\n';
-    viommuErrorAt(error, VIOMMU_ERROR_XML, line,
+    viommuErrorAt(error, VIOMMU_ERROR_XML, countLines(text, bad),
                   "byte 0x%02x is not UTF-8 text; convert the document to UTF-8", (unsigned char)*bad);
     return false;
 }
@@ -271,7 +280,6 @@ checkTags(const char *text, size_t len, GError **error)
 {
     const char *end = text + len;
     const char *at = text;
-    unsigned line = 1;
 
     while (at < end && (at = memchr(at, '<', (size_t)(end - at)))) {
         const char *after = skipNoTag(at, end);
@@ -283,13 +291,30 @@ checkTags(const char *text, size_t len, GError **error)
         after = memchr(at + 1, '<', (size_t)(end - at - 1));
         after = after ? after : end;
         if (after - at > ATTRIBUTES_MAX * ATTRIBUTE_BYTES && countAttributes(at, after) > ATTRIBUTES_MAX) {
-            for (; at > text; at--)
-                line += at[-1] == '\n';
-            viommuErrorAt(error, VIOMMU_ERROR_XML, line,
+            viommuErrorAt(error, VIOMMU_ERROR_XML, countLines(text, at),
                           "an element has more than %d attributes; remove some", ATTRIBUTES_MAX);
             return false;
         }
         at = after;
+    }
+    return true;
+}
+
+/* The same for declarations of namespaces: behind an error libxml2 reads on, and tells us nothing of it. */
+static bool
+checkNamespaces(const char *text, size_t len, GError **error)
+{
+    const char *end = text + len;
+    const char *at = text;
+    unsigned count = 0;
+
+    while ((at = memmem(at, (size_t)(end - at), XMLNS, strlen(XMLNS)))) {
+        if (++count > NAMESPACES_MAX) {
+            viommuErrorAt(error, VIOMMU_ERROR_XML, countLines(text, at),
+                          "the document declares more than %d namespaces; remove some", NAMESPACES_MAX);
+            return false;
+        }
+        at += strlen(XMLNS);
     }
     return true;
 }
@@ -324,7 +349,7 @@ viommuXMLParse(const char *text, size_t len, GError **error)
     xmlParserCtxtPtr ctxt;
     bool good;
 
-    if (!checkBytes(text, len, error) || !checkTags(text, len, error))
+    if (!checkBytes(text, len, error) || !checkTags(text, len, error) || !checkNamespaces(text, len, error))
         return NULL;
     xml = g_new0(viommuXML, 1);
     xml->text = g_strndup(text, len);
