@@ -280,6 +280,25 @@ testPolicy(void)
     }
 }
 
+/* One that the policy may fit, and that we do not read. */
+static void
+testPolicyUnreadable(void)
+{
+    static const char domain[] =
+        "<domain type='kvm'><os firmware='efi'><type arch='aarch64' machine='virt'>hvm</type></os><devices>"
+        "<controller type='pci' index='999'/></devices></domain>";
+    testWorld world = testWorldOf(NULL);
+
+    world.policy = VIOMMU_POLICY_AARCH64;
+    world.live = world.inactive = domain;
+    testRefuses(&world, ATTACH, CONFIG, DEVICE("2", "1"),
+                "viommu: line 1: a PCI controller has index='999'; give a number from 0 to 255");
+    testPasses(&world, ATTACH, LIVE, DEVICE("2", "1"), "domain");
+    testPasses(&world, ATTACH, CONFIG, "<rng model='virtio'/>", "inactive");
+    world.policy = VIOMMU_POLICY_SMMUV3;
+    testPasses(&world, ATTACH, CONFIG, DEVICE("2", "1"), "inactive");
+}
+
 int
 main(int argc, char **argv)
 {
@@ -294,6 +313,7 @@ main(int argc, char **argv)
     g_test_add_func("/rewrite/hotplug/networks", testNetworks);
     g_test_add_func("/rewrite/hotplug/update", testUpdate);
     g_test_add_func("/rewrite/hotplug/policy", testPolicy);
+    g_test_add_func("/rewrite/hotplug/policy-unreadable", testPolicyUnreadable);
     g_test_add_func("/rewrite/hotplug/no-host", testNoHost);
     return g_test_run();
 }

@@ -11,6 +11,7 @@
 #include <string.h>
 
 static const char *const deviceWords[] = { "hostdev", "network", NULL };
+static const char *const assignedWords[] = { "hostdev", NULL };
 
 /* A domain as libvirt has it, with the device in it as its last. */
 typedef struct {
@@ -299,7 +300,10 @@ addTarget(viommuRewrite *self, GArray *targets, const char *text, const char *de
 {
     g_autoptr(GError) error = NULL;
     target one = { 0 };
-    bool mayMatter = text && (strstr(text, "smmuv3") || strstr(text, "viommu:"));
+    /* checkPolicy() may refuse the device. */
+    bool mayFit = self->context->policy == VIOMMU_POLICY_AARCH64 && text && text == self->inactive &&
+                  strstr(text, "aarch64") && viommuRewriteMayAsk(device, len, assignedWords);
+    bool mayMatter = text && (mayFit || strstr(text, "smmuv3") || strstr(text, "viommu:"));
     bool good;
 
     /* Most domains have none and ask for none, and need not be read. */
