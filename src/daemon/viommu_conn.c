@@ -145,6 +145,7 @@ passFD(viommuConn *self, viommuDirection *dir)
     int fd = viommuEndPeekFD(dir->from);
 
     if (fd < 0) {
+        viommuConnSettle(self);
         viommuLog(LOG_WARNING, "%s: a message came without the descriptors that it announces",
                   self->options->client);
         self->broken = true;
@@ -240,6 +241,7 @@ step(viommuConn *self, viommuDirection *dir)
         dir->blocked = !passFD(self, dir);
         return !dir->blocked;
     case VIOMMU_RPC_BAD:
+        viommuConnSettle(self);
         viommuLog(LOG_WARNING, "%s: closed, as what came from %s is no message of libvirt's",
                   self->options->client, dir->isUp ? "the client" : "libvirt");
         self->broken = true;

@@ -107,6 +107,8 @@ refuse(viommuConn *self, const viommuRPCHeader *header, const char *name, int co
     const viommuRPCCall *call = viommuRPCCallFind(header);
     g_autoptr(GByteArray) reply = viommuRPCErrorReply(header, code, message);
 
+    /* In the order of the calls. */
+    viommuConnSettle(self);
     viommuLog(LOG_WARNING, "%s: refused %s%s%s%s: %s", self->options->client,
               call ? call->name : "a call", name ? " of '" : "", name ? name : "", name ? "'" : "",
               message);
