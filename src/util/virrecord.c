@@ -240,8 +240,7 @@ virRecordHost(virSysfs *fs, GError **error)
         !recordAll(record, fs, "sys/kernel/iommu_groups", recordGroup, error) ||
         !recordBytes(record, "sys/firmware/acpi/tables", "IORT", VIR_SYSFS_FILE_MAX, error))
         return NULL;
-    /* A running host has no "probe" below its root. */
-    if (virSysfsIsRecorded(fs) && !recordAll(record, fs, "probe", recordProbeEntry, error))
+    if (virSysfsHasProbed(fs) && !recordAll(record, fs, "probe", recordProbeEntry, error))
         return NULL;
     return virRecordFormat(record);
 }

@@ -338,8 +338,8 @@ readSMMUs(virSMMUTopology *topo, virSysfs *fs, char **names, GError **error)
     }
     if (!virSMMUReadFirmware(topo, fs, error))
         return false;
-    /* A running host has no "probe" below its root. What was probed counts for more. */
-    for (i = 0; virSysfsIsRecorded(fs) && i < topo->smmus->len; i++) {
+    /* What was probed counts for more. */
+    for (i = 0; virSysfsHasProbed(fs) && i < topo->smmus->len; i++) {
         virSMMU *smmu = g_ptr_array_index(topo->smmus, i);
 
         if (!readRegisters(fs, smmu, error) || !readProbedCmdqv(fs, smmu, error))

@@ -137,6 +137,7 @@ virTristate virSMMUHasAllGranules(const virSMMU *smmu); /* IDR5.GRAN4K, 16K and 
 virTristate virSMMUHasTwoLevelTable(const virSMMU *smmu);              /* IDR0.ST_LEVEL is 1 */
 virTristate virSMMUHasLittleEndian(const virSMMU *smmu);               /* IDR0.TTENDIAN is not 3 */
 virTristate virSMMUHasAArch64(const virSMMU *smmu);                    /* IDR0.TTF is 2 or 3 */
+unsigned virSMMUGranules(const virSMMU *smmu); /* those of IDR5 in KiB, added up: 4 + 16 + 64; 0 unknown, or none */
 int virSMMUStreamBits(const virSMMU *smmu);                            /* IDR1.SIDSIZE; -1 unknown */
 int virSMMUSsidBits(const virSMMU *smmu);                              /* IDR1.SSIDSIZE; -1 unknown */
 int virSMMUOutputBits(const virSMMU *smmu);                            /* IDR5.OAS in bits; -1 unknown */
@@ -144,6 +145,11 @@ int virSMMUOutputBits(const virSMMU *smmu);                            /* IDR5.O
 /* Whether the host keeps caches coherent for @dev, without which Linux gives it no vSMMU: by the SMMU (S2FWB)
  * or by the root complex (CANWBS). */
 virTristate virSMMUDeviceIsCoherent(const virSMMUDevice *dev);
+
+/* Whether a guest can have a vSMMU of it, as far as that is the same for all devices: it nests, is what QEMU's vSMMU
+ * takes (smmuv3_accel_check_hw_compatible() in hw/arm/smmuv3-accel.c), and keeps caches coherent for at least one
+ * device. If not YES, *ret_why is why, static. */
+virTristate virSMMUCanServe(const virSMMU *smmu, const char **ret_why);
 
 /* Whether the CMDQV is one that QEMU takes (hw/arm/tegra241-cmdqv.c): version 1, two VCMDQs, 16 StreamIDs.
  * If not, *ret_why is what QEMU says; @ret_why may be NULL. */

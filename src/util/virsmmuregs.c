@@ -42,6 +42,10 @@
 #define PRODUCTID_MMU_600 0x483
 #define PRODUCTID_MMU_700 0x487
 
+/* What QEMU's vSMMU has at least, in bits (hw/arm/smmuv3.c) */
+#define QEMU_OAS 44
+#define QEMU_SIDSIZE 16
+
 /* QEMU's hw/arm/tegra241-cmdqv.h: TEGRA241_CMDQV_VERSION, _NUM_CMDQ_LOG2, _NUM_SID_PER_VM_LOG2 */
 #define CMDQV_VERSION 1
 #define CMDQV_LOG2_QUEUES 1
@@ -123,6 +127,14 @@ virSMMUHasAllGranules(const virSMMU *smmu)
     return known(smmu, (smmu->regs.idr5 & all) == all);
 }
 
+unsigned
+virSMMUGranules(const virSMMU *smmu)
+{
+    uint32_t idr5 = smmu->regs.known ? smmu->regs.idr5 : 0;
+
+    return (idr5 & IDR5_GRAN4K ? 4 : 0) + (idr5 & IDR5_GRAN16K ? 16 : 0) + (idr5 & IDR5_GRAN64K ? 64 : 0);
+}
+
 virTristate
 virSMMUHasTwoLevelTable(const virSMMU *smmu)
 {
@@ -176,6 +188,58 @@ virSMMUDeviceIsCoherent(const virSMMUDevice *dev)
     if (stage2 == VIR_TRISTATE_NO && dev->canwbs == VIR_TRISTATE_NO)
         return VIR_TRISTATE_NO;
     return VIR_TRISTATE_UNKNOWN;
+}
+
+/* The best that is known of its devices; UNKNOWN where there are none. */
+static virTristate
+isCoherent(const virSMMU *smmu)
+{
+    virTristate best = smmu->devices->len ? VIR_TRISTATE_NO : virSMMUHasS2FWB(smmu);
+    size_t i;
+
+    for (i = 0; i < smmu->devices->len; i++) {
+        virTristate one = virSMMUDeviceIsCoherent(g_ptr_array_index(smmu->devices, i));
+
+        if (one == VIR_TRISTATE_YES)
+            return one;
+        if (one == VIR_TRISTATE_UNKNOWN)
+            best = one;
+    }
+    return best;
+}
+
+virTristate
+virSMMUCanServe(const virSMMU *smmu, const char **ret_why)
+{
+    virTristate nests = virSMMUCanNest(smmu, ret_why);
+    const struct {
+        bool lacks;
+        const char *why;
+    } all[] = {
+        { virSMMUOutputBits(smmu) < QEMU_OAS, "IDR5.OAS has less than 44 bits, the least of QEMU's vSMMU" },
+        { virSMMUHasAllGranules(smmu) == VIR_TRISTATE_NO,
+          "IDR5.GRAN4K, GRAN16K and GRAN64K are not all 1, as in QEMU's vSMMU" },
+        { virSMMUHasTwoLevelTable(smmu) == VIR_TRISTATE_NO,
+          "IDR0.ST_LEVEL says no two-level stream table, as QEMU's vSMMU has" },
+        { virSMMUHasLittleEndian(smmu) == VIR_TRISTATE_NO, "IDR0.TTENDIAN says big-endian only" },
+        { virSMMUHasAArch64(smmu) == VIR_TRISTATE_NO, "IDR0.TTF says no AArch64 translation tables" },
+        { virSMMUStreamBits(smmu) < QEMU_SIDSIZE, "IDR1.SIDSIZE has less than 16 bits, as QEMU's vSMMU has" },
+    };
+    virTristate coherent;
+    size_t i;
+
+    if (nests != VIR_TRISTATE_YES)
+        return nests;
+    for (i = 0; i < G_N_ELEMENTS(all); i++) {
+        *ret_why = all[i].why;
+        if (all[i].lacks)
+            return VIR_TRISTATE_NO;
+    }
+    coherent = isCoherent(smmu);
+    *ret_why = coherent == VIR_TRISTATE_YES  ? NULL
+               : coherent == VIR_TRISTATE_NO ? "neither S2FWB (IDR3.FWB is 0) nor CANWBS (IORT)"
+                                             : "no S2FWB, and CANWBS is not known: the IORT is for root to read";
+    return coherent;
 }
 
 virTristate

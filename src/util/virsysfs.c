@@ -10,10 +10,22 @@
 
 #include <string.h>
 
+/* Below this stands what was read of the host by other means than its files. */
+#define PROBE "probe"
+
 static bool
 isUsable(const char *path)
 {
     return path[0] && path[0] != '/';
+}
+
+/* The file system that has @path. */
+static virSysfs *
+at(virSysfs *fs, const char *path)
+{
+    size_t len = strlen(PROBE);
+
+    return fs->probed && strncmp(path, PROBE, len) == 0 && (path[len] == '/' || !path[len]) ? fs->probed : fs;
 }
 
 static int
@@ -25,8 +37,23 @@ compareNames(gconstpointer a, gconstpointer b)
 void
 virSysfsFree(virSysfs *fs)
 {
-    if (fs)
-        fs->backend->free(fs);
+    if (!fs)
+        return;
+    virSysfsFree(fs->probed);
+    fs->backend->free(fs);
+}
+
+void
+virSysfsSetProbed(virSysfs *fs, virSysfs *probed)
+{
+    virSysfsFree(fs->probed);
+    fs->probed = probed;
+}
+
+bool
+virSysfsHasProbed(const virSysfs *fs)
+{
+    return fs->recorded || fs->probed;
 }
 
 bool
@@ -40,6 +67,7 @@ virSysfsReadHead(virSysfs *fs, const char *path, size_t limit, size_t *ret_len, 
 {
     if (!isUsable(path))
         return NULL;
+    fs = at(fs, path);
     return fs->backend->read(fs, path, limit, ret_len, error);
 }
 
@@ -81,6 +109,7 @@ virSysfsReadText(virSysfs *fs, const char *path, GError **error)
 char *
 virSysfsReadLink(virSysfs *fs, const char *path)
 {
+    fs = at(fs, path);
     return isUsable(path) ? fs->backend->readLink(fs, path) : NULL;
 }
 
@@ -99,8 +128,10 @@ virSysfsReadLinkName(virSysfs *fs, const char *path)
 char **
 virSysfsList(virSysfs *fs, const char *path, GError **error)
 {
-    g_autoptr(GPtrArray) names = isUsable(path) ? fs->backend->list(fs, path, error) : NULL;
+    g_autoptr(GPtrArray) names = NULL;
 
+    fs = at(fs, path);
+    names = isUsable(path) ? fs->backend->list(fs, path, error) : NULL;
     if (!names)
         return NULL;
     g_ptr_array_sort(names, compareNames);
@@ -139,5 +170,6 @@ virSysfsFetchList(virSysfs *fs, const char *path, char ***ret_names, GError **er
 bool
 virSysfsExists(virSysfs *fs, const char *path)
 {
+    fs = at(fs, path);
     return isUsable(path) && fs->backend->exists(fs, path);
 }

@@ -39,6 +39,12 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(virSysfs, virSysfsFree)
 /* True if this is a recorded host; its /proc, /dev and probe/ are then as recorded. */
 bool virSysfsIsRecorded(const virSysfs *fs);
 
+/* Lets @fs have what stands in @probed below "probe", instead of its own. Takes @probed over. */
+void virSysfsSetProbed(virSysfs *fs, virSysfs *probed);
+
+/* True if something below "probe" can be meant: a running host has nothing there that was not set. */
+bool virSysfsHasProbed(const virSysfs *fs);
+
 /* The content of the file at @path without its final newline, or NULL if there is none or it cannot be
  * read by this user. @error is set only where the host itself fails (EIO, too large). Free with g_free. */
 char *virSysfsReadText(virSysfs *fs, const char *path, GError **error);

@@ -24,4 +24,5 @@ typedef struct {
 struct virSysfs {
     const virSysfsBackend *backend;
     bool recorded;
+    virSysfs *probed; /* what is below "probe"; NULL: see the backend */
 };

@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Which devices are asked, in which order, and why others are not.
+ */
+#include "virsmmuprobe.h"
+
+#include "virsmmupriv.h"
+
+#include <string.h>
+
+#define VFIO_DEVICES "/dev/vfio/devices/"
+
+/* Base classes of displays and accelerators (PCI Code and ID Assignment Specification), which a reset takes long. */
+#define CLASS_DISPLAY 0x03
+#define CLASS_ACCELERATOR 0x12
+
+/* So many devices are named that cannot be used. */
+#define WHY_MAX 4
+
+typedef struct {
+    virSysfs *fs;
+    const virIOMMUFDCalls *calls;
+    virSMMUTopology *topo;
+    GString *manifest; /* lines of probe/ */
+} probeState;
+
+static void
+freeProbe(void *data)
+{
+    virSMMUProbe *probe = data;
+
+    g_free(probe->smmu);
+    g_free(probe->device);
+    g_free(probe->why);
+    g_free(probe);
+}
+
+static int
+rank(const virSMMUDevice *dev)
+{
+    int base = dev->class >> 16;
+
+    return dev->virtualFunction ? 0 : base == CLASS_DISPLAY || base == CLASS_ACCELERATOR ? 2 : 1;
+}
+
+static int
+compareDevices(gconstpointer a, gconstpointer b)
+{
+    const virSMMUDevice *one = *(const virSMMUDevice *const *)a;
+    const virSMMUDevice *two = *(const virSMMUDevice *const *)b;
+
+    return rank(one) != rank(two) ? rank(one) - rank(two) : virPCIAddrCompare(&one->addr, &two->addr);
+}
+
+/* Why @dev is not to be opened, or NULL. */
+static char *
+unfitness(const probeState *state, const virSMMUDevice *dev)
+{
+    g_autofree char *path = g_strdup_printf(VIR_SMMU_PCI_DEVICES "/%s/sriov_numvfs", dev->name);
+    g_autofree char *functions = virSysfsReadText(state->fs, path, NULL);
+    const virSMMUGroup *group = virSMMUTopologyFindGroup(state->topo, dev->group);
+
+    if (!dev->vfio)
+        return dev->driver ? g_strdup_printf("bound to '%s', which is no VFIO driver", dev->driver)
+                           : g_strdup("bound to no driver");
+    if (functions && strcmp(functions, "0") != 0)
+        return g_strdup_printf("a reset would take its %s virtual functions away", functions);
+    if (group && group->direct)
+        return g_strdup("firmware asks for a direct mapping of it");
+    return NULL;
+}
+
+/* The path of the character device, or NULL. */
+static char *
+findCdev(const probeState *state, const virSMMUDevice *dev)
+{
+    g_autofree char *path = g_strdup_printf(VIR_SMMU_PCI_DEVICES "/%s/vfio-dev", dev->name);
+    g_auto(GStrv) names = virSysfsList(state->fs, path, NULL);
+
+    return names && names[0] ? g_strconcat(VFIO_DEVICES, names[0], NULL) : NULL;
+}
+
+static void
+noteWhy(GPtrArray *whys, const virSMMUDevice *dev, const char *why)
+{
+    g_ptr_array_add(whys, g_strdup_printf("%s: %s", dev->name, why));
+}
+
+static bool
+askDevice(const probeState *state, const virSMMUDevice *dev, GPtrArray *whys, virIOMMUFDInfo *ret_info)
+{
+    g_autofree char *why = unfitness(state, dev);
+    g_autofree char *cdev = why ? NULL : findCdev(state, dev);
+    g_autoptr(GError) error = NULL;
+
+    if (cdev && virIOMMUFDQuery(state->calls, cdev, ret_info, &error))
+        return true;
+    noteWhy(whys, dev, why ? why : error ? error->message : "it has left its VFIO driver");
+    return false;
+}
+
+/* The devices of @smmu that may be asked, best first. */
+static GPtrArray *
+listDevices(const probeState *state, const virSMMU *smmu, GError **error)
+{
+    g_autoptr(GPtrArray) devices = g_ptr_array_new();
+    size_t i;
+
+    for (i = 0; i < smmu->devices->len; i++) {
+        virSMMUDevice *dev = g_ptr_array_index(smmu->devices, i);
+
+        if (!virSMMUTopologyLoadDetails(state->topo, state->fs, dev, error))
+            return NULL;
+        if (!dev->bridge)
+            g_ptr_array_add(devices, dev);
+    }
+    g_ptr_array_sort(devices, compareDevices);
+    return g_steal_pointer(&devices);
+}
+
+static void
+addLines(const probeState *state, const char *name, const virIOMMUFDInfo *info)
+{
+    const virSMMURegisters *regs = &info->regs;
+    const struct {
+        const char *name;
+        uint32_t value;
+    } all[] = { { "idr0", regs->idr0 }, { "idr1", regs->idr1 }, { "idr3", regs->idr3 },
+                { "idr5", regs->idr5 }, { "iidr", regs->iidr } };
+    size_t i;
+
+    for (i = 0; i < G_N_ELEMENTS(all); i++)
+        g_string_append_printf(state->manifest, "probe/%s/%s = 0x%08x\n", name, all[i].name, all[i].value);
+    if (info->cmdqv != VIR_TRISTATE_UNKNOWN)
+        g_string_append_printf(state->manifest, "probe/%s/cmdqv = %u %u %u\n", name, info->cmdqvInfo.version,
+                               info->cmdqvInfo.log2vcmdqs, info->cmdqvInfo.log2vsids);
+}
+
+static char *
+joinWhys(GPtrArray *whys)
+{
+    guint more = whys->len > WHY_MAX ? whys->len - WHY_MAX : 0;
+
+    if (!whys->len)
+        return NULL;
+    g_ptr_array_set_size(whys, (int)(whys->len - more));
+    if (more)
+        g_ptr_array_add(whys, g_strdup_printf("and %u more", more));
+    g_ptr_array_add(whys, NULL);
+    return g_strjoinv("; ", (char **)whys->pdata);
+}
+
+static bool
+probeSMMU(const probeState *state, const virSMMU *smmu, GPtrArray *probes, GError **error)
+{
+    g_autoptr(GPtrArray) devices = listDevices(state, smmu, error);
+    g_autoptr(GPtrArray) whys = g_ptr_array_new_with_free_func(g_free);
+    virSMMUProbe *probe;
+    virIOMMUFDInfo info;
+    size_t i;
+
+    if (!devices)
+        return false;
+    probe = g_new0(virSMMUProbe, 1);
+    probe->smmu = g_strdup(smmu->name);
+    g_ptr_array_add(probes, probe);
+    for (i = 0; i < devices->len && !probe->device; i++) {
+        const virSMMUDevice *dev = g_ptr_array_index(devices, i);
+
+        if (!askDevice(state, dev, whys, &info))
+            continue;
+        addLines(state, smmu->name, &info);
+        probe->device = g_strdup(dev->name);
+    }
+    probe->why = devices->len ? joinWhys(whys) : g_strdup("no PCI device but bridges is behind it");
+    return true;
+}
+
+GPtrArray *
+virSMMUProbeHost(virSysfs *fs, const virIOMMUFDCalls *calls, GError **error)
+{
+    g_autoptr(virSMMUTopology) topo = virSMMUTopologyRead(fs, error);
+    g_autoptr(GPtrArray) probes = g_ptr_array_new_with_free_func(freeProbe);
+    g_autoptr(GString) manifest = g_string_new(NULL);
+    probeState state = { fs, calls, topo, manifest };
+    const GPtrArray *smmus;
+    virSysfs *found;
+    size_t i;
+
+    if (!topo || !virIOMMUFDIsUsable(calls, error))
+        return NULL;
+    smmus = virSMMUTopologySMMUs(topo);
+    for (i = 0; i < smmus->len; i++) {
+        const virSMMU *smmu = g_ptr_array_index(smmus, i);
+
+        if (smmu->kind == VIR_SMMU_KIND_SMMUV3 && !probeSMMU(&state, smmu, probes, error))
+            return NULL;
+    }
+    found = virSysfsNewManifest(manifest->str, manifest->len, error);
+    if (!found)
+        return NULL;
+    virSysfsSetProbed(fs, found);
+    return g_steal_pointer(&probes);
+}
