@@ -46,7 +46,7 @@ const viommuCmd viommuCmdArgv = {
     .help = "print QEMU's arguments for the vSMMUs of a domain",
     .formats = "shell|json",
     .options = VIOMMU_OPTION_NETWORK | VIOMMU_OPTION_POLICY | VIOMMU_OPTION_QEMU_VERSION |
-               VIOMMU_OPTION_FULL,
+               VIOMMU_OPTION_FULL | VIOMMU_OPTION_PROBE,
     .minArgs = 1,
     .maxArgs = 1,
     .run = cmdArgv,

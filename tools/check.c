@@ -81,7 +81,7 @@ const viommuCmd viommuCmdCheck = {
     .args = "[DOMAIN.xml]",
     .help = "judge a domain, expanded or written by hand; without one, the host",
     .formats = "text|json",
-    .options = VIOMMU_OPTION_NETWORK,
+    .options = VIOMMU_OPTION_NETWORK | VIOMMU_OPTION_PROBE,
     .maxArgs = 1,
     .run = cmdCheck,
 };

@@ -47,7 +47,7 @@ const viommuCmd viommuCmdExpand = {
     .help = "print a domain with its vSMMUs, buses, ports and addresses",
     .options = VIOMMU_OPTION_NETWORK | VIOMMU_OPTION_POLICY | VIOMMU_OPTION_LIBVIRT_VERSION |
                VIOMMU_OPTION_QEMU_VERSION |
-               VIOMMU_OPTION_DIALECT,
+               VIOMMU_OPTION_DIALECT | VIOMMU_OPTION_PROBE,
     .minArgs = 1,
     .maxArgs = 1,
     .run = cmdExpand,

@@ -50,30 +50,107 @@ tristateName(virTristate value)
     case VIR_TRISTATE_UNKNOWN:
         break;
     }
-    return NULL;
+    return "unknown";
 }
 
-/* One row; what is said of the SMMU stands in the first row of its devices only. */
+static char *
+formatBits(int bits)
+{
+    return bits < 0 ? g_strdup("unknown") : g_strdup_printf("%d", bits);
+}
+
+/* "4K 16K 64K" */
+static char *
+formatGranules(const virSMMU *smmu)
+{
+    static const unsigned all[] = { 4, 16, 64 };
+    unsigned granules = virSMMUGranules(smmu);
+    GString *out = g_string_new(NULL);
+    size_t i;
+
+    for (i = 0; i < G_N_ELEMENTS(all); i++) {
+        if (granules & all[i])
+            g_string_append_printf(out, "%s%uK", out->len ? " " : "", all[i]);
+    }
+    if (!out->len)
+        g_string_append(out, smmu->regs.known ? "none" : "unknown");
+    return g_string_free(out, FALSE);
+}
+
+/* What one guest gets of it: "2 queues, 16 streams" */
+static char *
+formatCmdqv(const virSMMU *smmu)
+{
+    if (smmu->cmdqv != VIR_TRISTATE_YES || smmu->cmdqvLog2Queues < 0 || smmu->cmdqvLog2Streams < 0)
+        return g_strdup(tristateName(smmu->cmdqv));
+    return g_strdup_printf("%u queue%s, %u streams", 1u << MIN(smmu->cmdqvLog2Queues, 31),
+                           smmu->cmdqvLog2Queues ? "s" : "", 1u << MIN(smmu->cmdqvLog2Streams, 31));
+}
+
+static void
+addFeatures(viommuTable *table, const virSMMU *smmu, GString *words)
+{
+    g_autofree char *numa = smmu->numaNode >= 0 ? g_strdup_printf("%d", smmu->numaNode) : NULL;
+    g_autofree char *oas = formatBits(virSMMUOutputBits(smmu));
+    g_autofree char *ssid = formatBits(virSMMUSsidBits(smmu));
+    g_autofree char *granules = formatGranules(smmu);
+    g_autofree char *cmdqv = formatCmdqv(smmu);
+    const char *why = NULL;
+    virTristate serves = virSMMUCanServe(smmu, &why);
+    const char *const cells[] = { smmu->name, numa, tristateName(serves), oas, ssid,
+                                  tristateName(virSMMUHasRIL(smmu)), tristateName(virSMMUHasATS(smmu)), granules,
+                                  cmdqv };
+
+    viommuTableAdd(table, cells);
+    if (serves != VIR_TRISTATE_YES && smmu->regs.known)
+        g_string_append_printf(words, " %s: nesting %s: %s\n", smmu->name, tristateName(serves), why);
+}
+
+/* The SMMUv3s: what they can do, and what not. */
+static void
+showFeatures(const virSMMUTopology *topo, GString *out)
+{
+    static const char *const header[] = { "SMMU", "NUMA", "Nesting",  "OAS",   "SSID bits",
+                                          "RIL",  "ATS",  "Granules", "CMDQV", NULL };
+    g_autoptr(viommuTable) table = viommuTableNew(header);
+    const GPtrArray *smmus = virSMMUTopologySMMUs(topo);
+    g_autoptr(GString) words = g_string_new(NULL);
+    bool known = true;
+    size_t i, count = 0;
+
+    for (i = 0; i < smmus->len; i++) {
+        const virSMMU *smmu = g_ptr_array_index(smmus, i);
+
+        if (smmu->kind != VIR_SMMU_KIND_SMMUV3)
+            continue;
+        addFeatures(table, smmu, words);
+        known = known && smmu->regs.known;
+        count++;
+    }
+    if (!count)
+        return;
+    if (!known)
+        g_string_append(words, " What is unknown, 'viommu host --probe' on that host asks the kernel for.\n");
+    viommuTablePrint(table, out);
+    g_string_append_printf(out, "%s%s\n", words->len ? "\n" : "", words->str);
+}
+
+/* One row; the SMMU stands in the first row of its devices only. */
 static void
 addRow(viommuTable *table, const virSMMU *smmu, bool first, const char *name,
        const virSMMUDevice *dev)
 {
-    g_autofree char *numa = NULL, *group = NULL, *id = NULL;
-    const char *cells[8] = { "", "", "", "", name, NULL, NULL, NULL };
+    g_autofree char *group = NULL, *id = NULL;
+    const char *cells[] = { "", name, NULL, NULL, NULL };
 
-    if (first) {
-        numa = smmu && smmu->numaNode >= 0 ? g_strdup_printf("%d", smmu->numaNode) : NULL;
+    if (first)
         cells[0] = smmu ? smmu->name : NULL;
-        cells[1] = numa;
-        cells[2] = smmu ? tristateName(smmu->cmdqv) : NULL;
-        cells[3] = smmu ? tristateName(virSMMUCanNest(smmu, NULL)) : NULL;
-    }
     if (dev) {
         group = dev->group >= 0 ? g_strdup_printf("%d", dev->group) : NULL;
         id = formatID(dev);
-        cells[5] = group;
-        cells[6] = dev->driver;
-        cells[7] = id;
+        cells[2] = group;
+        cells[3] = dev->driver;
+        cells[4] = id;
     }
     viommuTableAdd(table, cells);
 }
@@ -101,8 +178,7 @@ addSMMU(viommuTable *table, const virSMMU *smmu)
 static void
 showTable(const virSMMUTopology *topo, GString *out)
 {
-    static const char *const header[] = { "SMMU",  "NUMA",   "CMDQV", "Nesting", "Device",
-                                          "Group", "Driver", "ID",    NULL };
+    static const char *const header[] = { "SMMU", "Device", "Group", "Driver", "ID", NULL };
     g_autoptr(viommuTable) table = viommuTableNew(header);
     const GPtrArray *smmus = virSMMUTopologySMMUs(topo);
     const GPtrArray *devices = virSMMUTopologyDevices(topo);
@@ -142,6 +218,21 @@ jsonTristate(JsonBuilder *json, const char *key, virTristate value)
         viommuJsonBool(json, key, value == VIR_TRISTATE_YES);
 }
 
+/* In KiB. */
+static void
+jsonGranules(JsonBuilder *json, unsigned granules)
+{
+    unsigned one;
+
+    json_builder_set_member_name(json, "granules");
+    json_builder_begin_array(json);
+    for (one = 4; one <= 64; one *= 4) {
+        if (granules & one)
+            json_builder_add_int_value(json, one);
+    }
+    json_builder_end_array(json);
+}
+
 static void
 jsonFeatures(JsonBuilder *json, const virSMMU *smmu)
 {
@@ -153,13 +244,26 @@ jsonFeatures(JsonBuilder *json, const virSMMU *smmu)
     }
     json_builder_set_member_name(json, "features");
     json_builder_begin_object(json);
-    jsonTristate(json, "nesting", virSMMUCanNest(smmu, &why));
+    jsonTristate(json, "nesting", virSMMUCanServe(smmu, &why));
     viommuJsonString(json, "nestingReason", why);
+    jsonTristate(json, "s2fwb", virSMMUHasS2FWB(smmu));
     jsonTristate(json, "ats", virSMMUHasATS(smmu));
     jsonTristate(json, "ril", virSMMUHasRIL(smmu));
     viommuJsonNumber(json, "ssidsize", virSMMUSsidBits(smmu));
     viommuJsonNumber(json, "oas", virSMMUOutputBits(smmu));
+    jsonGranules(json, virSMMUGranules(smmu));
     json_builder_end_object(json);
+}
+
+/* How much of it one guest gets. */
+static void
+jsonCmdqv(JsonBuilder *json, const virSMMU *smmu)
+{
+    bool known = smmu->cmdqv == VIR_TRISTATE_YES;
+
+    jsonTristate(json, "cmdqv", smmu->cmdqv);
+    viommuJsonNumber(json, "cmdqvLog2Queues", known ? smmu->cmdqvLog2Queues : -1);
+    viommuJsonNumber(json, "cmdqvLog2Streams", known ? smmu->cmdqvLog2Streams : -1);
 }
 
 static void
@@ -170,6 +274,7 @@ jsonDevice(JsonBuilder *json, const virSMMUDevice *dev)
     viommuJsonNumber(json, "group", dev->group);
     viommuJsonString(json, "driver", dev->driver);
     viommuJsonNumber(json, "numaNode", dev->numaNode);
+    jsonTristate(json, "canwbs", dev->canwbs);
     jsonHex(json, "vendor", dev->vendor, 4);
     jsonHex(json, "device", dev->device, 4);
     jsonHex(json, "class", dev->class, 6);
@@ -184,7 +289,7 @@ jsonSMMU(JsonBuilder *json, const virSMMU *smmu)
     json_builder_begin_object(json);
     viommuJsonString(json, "name", smmu->name);
     viommuJsonNumber(json, "numaNode", smmu->numaNode);
-    jsonTristate(json, "cmdqv", smmu->cmdqv);
+    jsonCmdqv(json, smmu);
     jsonFeatures(json, smmu);
     json_builder_set_member_name(json, "devices");
     json_builder_begin_array(json);
@@ -260,8 +365,10 @@ cmdHost(const viommuOptions *opts, char **args, GString *out, GError **error)
     }
     if (json)
         showJSON(topo, out);
-    else
+    else {
+        showFeatures(topo, out);
         showTable(topo, out);
+    }
     return VIOMMU_EXIT_DONE;
 }
 
@@ -269,5 +376,6 @@ const viommuCmd viommuCmdHost = {
     .name = "host",
     .help = "show which PCI devices are behind which physical SMMU",
     .formats = "text|json",
+    .options = VIOMMU_OPTION_PROBE,
     .run = cmdHost,
 };

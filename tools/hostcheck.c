@@ -54,7 +54,7 @@ checkUnits(const virSMMUTopology *topo, GPtrArray *verdicts)
         if (smmu->kind != VIR_SMMU_KIND_SMMUV3)
             continue;
         count++;
-        nest = virSMMUCanNest(smmu, &why);
+        nest = virSMMUCanServe(smmu, &why);
         able += nest == VIR_TRISTATE_YES;
         unknown += nest == VIR_TRISTATE_UNKNOWN;
         if (nest == VIR_TRISTATE_NO && !lacks)
@@ -71,7 +71,8 @@ checkUnits(const virSMMUTopology *topo, GPtrArray *verdicts)
         nesting->hint = g_strdup_printf("%u of %u", able, count);
     } else if (unknown) {
         judge(nesting, VIOMMU_VERDICT_NOTE,
-              "not known: the kernel tells it only to who holds a device through iommufd", NULL);
+              "not known: the kernel tells it only to who holds a device through iommufd",
+              "'viommu check --probe' asks it");
     } else {
         judge(nesting, VIOMMU_VERDICT_FAIL, lacks, NULL);
     }

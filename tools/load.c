@@ -4,7 +4,9 @@
  */
 #include "load.h"
 
+#include "report.h"
 #include "viommuerror.h"
+#include "virsmmuprobe.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -75,6 +77,41 @@ viommuLoadFile(const char *path, size_t limit, size_t *ret_len, GError **error)
     return (char *)g_byte_array_free(g_steal_pointer(&bytes), FALSE);
 }
 
+static void
+reportProbes(const GPtrArray *probes)
+{
+    size_t i;
+
+    for (i = 0; i < probes->len; i++) {
+        const virSMMUProbe *probe = g_ptr_array_index(probes, i);
+        g_autoptr(GString) text = g_string_new(probe->smmu);
+
+        if (probe->device)
+            g_string_append_printf(text, ": registers read through %s", probe->device);
+        else
+            g_string_append(text, ": registers not read");
+        if (probe->why)
+            g_string_append_printf(text, probe->device ? " (%s)" : ": %s", probe->why);
+        viommuReport(probe->device ? VIOMMU_SEVERITY_NOTE : VIOMMU_SEVERITY_WARNING, text->str);
+    }
+}
+
+static virSysfs *
+loadThisHost(const viommuOptions *opts, GError **error)
+{
+    g_autoptr(virSysfs) fs = virSysfsOpenRoot("/", error);
+    g_autoptr(GPtrArray) probes = NULL;
+
+    if (!fs || !opts->probe)
+        return g_steal_pointer(&fs);
+    probes = virSMMUProbeHost(fs, &virIOMMUFDKernel, error);
+    if (!probes)
+        return NULL;
+    if (!opts->quiet)
+        reportProbes(probes);
+    return g_steal_pointer(&fs);
+}
+
 virSysfs *
 viommuLoadHost(const viommuOptions *opts, GError **error)
 {
@@ -83,7 +120,7 @@ viommuLoadHost(const viommuOptions *opts, GError **error)
     size_t len = 0;
 
     if (!opts->host)
-        return virSysfsOpenRoot("/", error);
+        return loadThisHost(opts, error);
     if (g_file_test(opts->host, G_FILE_TEST_IS_DIR))
         return virSysfsOpenRoot(opts->host, error);
     data = viommuLoadFile(opts->host, VIR_SYSFS_MANIFEST_MAX + 1, &len, error);

@@ -22,5 +22,6 @@ cmdRecord(const viommuOptions *opts, char **args, GString *out, GError **error)
 const viommuCmd viommuCmdRecord = {
     .name = "record",
     .help = "print this host as a record for --host",
+    .options = VIOMMU_OPTION_PROBE,
     .run = cmdRecord,
 };

@@ -54,13 +54,19 @@ appendSeverity(GString *out, viommuSeverity severity, bool coloured)
 }
 
 void
-viommuReportError(const char *text)
+viommuReport(viommuSeverity severity, const char *text)
 {
     g_autoptr(GString) out = g_string_new(NULL);
 
-    appendSeverity(out, VIOMMU_SEVERITY_ERROR, viommuTermHasColour(STDERR_FILENO));
+    appendSeverity(out, severity, viommuTermHasColour(STDERR_FILENO));
     virTextAppendClean(out, text);
     fprintf(stderr, "%s\n", out->str);
+}
+
+void
+viommuReportError(const char *text)
+{
+    viommuReport(VIOMMU_SEVERITY_ERROR, text);
 }
 
 void

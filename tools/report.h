@@ -27,7 +27,8 @@ typedef enum {
 /* Appends @text with control characters as '?', in @colour if @coloured. */
 void viommuAppendColoured(GString *out, bool coloured, viommuColour colour, const char *text);
 
-/* "error: TEXT" on standard error. */
+/* "error: TEXT" on standard error; with other severities their names. */
+void viommuReport(viommuSeverity severity, const char *text);
 void viommuReportError(const char *text);
 
 /* The findings, one after the other; without warnings and notes if @quiet:

@@ -35,6 +35,7 @@ static struct {
     gboolean quiet;
     gboolean full;
     gboolean validate;
+    gboolean probe;
     gboolean help;
     gboolean version;
 } given;
@@ -67,6 +68,9 @@ static const struct {
       { "policy", 0, 0, G_OPTION_ARG_STRING, &given.policy,
         "ask for domains that do not ask themselves, as viommud.conf can (default: off)",
         "off|smmuv3|aarch64" } },
+    { VIOMMU_OPTION_PROBE,
+      { "probe", 0, 0, G_OPTION_ARG_NONE, &given.probe,
+        "read the SMMUs' registers through idle VFIO devices, which resets these", NULL } },
     { VIOMMU_OPTION_FULL,
       { "full", 0, 0, G_OPTION_ARG_NONE, &given.full, "the command line of the whole domain",
         NULL } },
@@ -181,6 +185,9 @@ readValues(const viommuCmd *cmd, viommuOptions *opts)
     opts->quiet = given.quiet;
     opts->full = given.full;
     opts->validate = given.validate;
+    opts->probe = given.probe;
+    if (given.probe && given.host)
+        return g_strdup("--probe reads the registers of this machine: leave out --host, or --probe");
     if (given.format && !cmd->formats)
         return g_strdup_printf("'%s' has one form only: leave out --format", cmd->name);
     if (given.format && !g_strv_contains((const char *const *)formats, given.format))

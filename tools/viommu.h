@@ -26,6 +26,7 @@ typedef enum {
     VIOMMU_OPTION_FULL = 1 << 4,
     VIOMMU_OPTION_VALIDATE = 1 << 5,
     VIOMMU_OPTION_POLICY = 1 << 6,
+    VIOMMU_OPTION_PROBE = 1 << 7,
 } viommuOptionSet;
 
 typedef struct {
@@ -36,6 +37,7 @@ typedef struct {
     bool quiet;
     bool full;
     bool validate;
+    bool probe;
     viommuDialect dialect;
     viommuPolicy policy;
     unsigned libvirtVersion; /* 1000 * major + minor; 0: not given */
