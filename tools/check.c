@@ -23,6 +23,22 @@ showJSON(const GPtrArray *findings, GString *out)
     return viommuFindingsHaveError(findings) ? VIOMMU_EXIT_REFUSED : VIOMMU_EXIT_DONE;
 }
 
+/* Libvirt is asked only with --connect. */
+static bool
+checkPeer(const viommuOptions *opts, GPtrArray *verdicts, GError **error)
+{
+    viommuLibvirtVersions versions = { 0 };
+    g_autoptr(viommuLibvirt) conn = NULL;
+
+    if (!opts->connect)
+        return true;
+    conn = viommuLibvirtOpen(opts->connect, VIOMMU_LIBVIRT_READ, error);
+    if (!conn || !viommuLibvirtGetVersions(conn, &versions, error))
+        return false;
+    viommuHostCheckPeer(verdicts, versions.libvirt, versions.qemu);
+    return true;
+}
+
 static viommuExit
 checkHost(const viommuOptions *opts, GString *out, GError **error)
 {
@@ -31,7 +47,7 @@ checkHost(const viommuOptions *opts, GString *out, GError **error)
     g_autoptr(GPtrArray) verdicts = topo ? viommuHostCheck(topo, fs, error) : NULL;
     g_autoptr(GPtrArray) findings = NULL;
 
-    if (!verdicts)
+    if (!verdicts || !checkPeer(opts, verdicts, error))
         return VIOMMU_EXIT_UNREACHABLE;
     findings = viommuHostCheckFindings(verdicts);
     if (strcmp(opts->format, "json") == 0)

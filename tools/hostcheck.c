@@ -6,6 +6,20 @@
 
 #include "report.h"
 #include "viommu_finding.h"
+#include "viommu_place.h"
+#include "virkernel.h"
+
+#include <string.h>
+
+/* The first Linux with nested SMMUs, and with NVIDIA's command queues (IOMMU_HW_QUEUE_ALLOC). */
+#define LINUX_NESTING 6013u
+#define LINUX_CMDQV 6017u
+
+/* The first QEMU with accelerated SMMUv3s. */
+#define QEMU_ACCEL 11000u
+
+/* So many devices are named. */
+#define NAMES_MAX 4
 
 static void
 freeVerdict(void *data)
@@ -96,40 +110,225 @@ checkIommufd(const virSMMUTopology *topo, GPtrArray *verdicts)
     }
 }
 
+/* Some SMMU surely has command queues for guests. */
+static bool
+hasCmdqv(const virSMMUTopology *topo)
+{
+    const GPtrArray *smmus = virSMMUTopologySMMUs(topo);
+    size_t i;
+
+    for (i = 0; i < smmus->len; i++) {
+        if (((const virSMMU *)g_ptr_array_index(smmus, i))->cmdqv == VIR_TRISTATE_YES)
+            return true;
+    }
+    return false;
+}
+
+static void
+checkRelease(const virKernel *kernel, bool cmdqv, GPtrArray *verdicts)
+{
+    viommuVerdict *verdict = add(verdicts, "H05", "for a kernel with nested translation");
+    unsigned needed = cmdqv ? LINUX_CMDQV : LINUX_NESTING;
+
+    if (!kernel->version) {
+        judge(verdict, VIOMMU_VERDICT_NOTE, "not known: its release is not recorded, or has no number", NULL);
+    } else if (kernel->version < needed) {
+        g_autofree char *text =
+            g_strdup_printf("Linux %s; %s came with %u.%u, if the distribution has not added it", kernel->release,
+                            kernel->version < LINUX_NESTING ? "nested SMMUs" : "CMDQV for guests",
+                            kernel->version < LINUX_NESTING ? LINUX_NESTING / 1000 : LINUX_CMDQV / 1000,
+                            kernel->version < LINUX_NESTING ? LINUX_NESTING % 1000 : LINUX_CMDQV % 1000);
+
+        judge(verdict, VIOMMU_VERDICT_WARN, text, "boot a newer kernel");
+    } else {
+        verdict->hint = g_strdup_printf("Linux %s", kernel->release);
+    }
+}
+
+static void
+checkOptions(const virKernel *kernel, bool cmdqv, GPtrArray *verdicts)
+{
+    viommuVerdict *verdict = add(verdicts, "H06", "for the kernel's options");
+    g_autoptr(GString) missing = g_string_new(NULL);
+    size_t i;
+
+    if (!kernel->config) {
+        judge(verdict, VIOMMU_VERDICT_NOTE, "not known: neither /boot nor /lib/modules has a readable config of it", NULL);
+        return;
+    }
+    for (i = 0; virKernelOptions[i]; i++) {
+        if (virKernelHas(kernel, virKernelOptions[i]) == VIR_TRISTATE_NO)
+            g_string_append_printf(missing, "%s%s", missing->len ? ", " : "it has no ", virKernelOptions[i]);
+    }
+    if (missing->len)
+        judge(verdict, VIOMMU_VERDICT_FAIL, missing->str, "boot a kernel that has");
+    else if (cmdqv && virKernelHas(kernel, VIR_KERNEL_OPTION_CMDQV) == VIR_TRISTATE_NO)
+        judge(verdict, VIOMMU_VERDICT_WARN, "it has no " VIR_KERNEL_OPTION_CMDQV,
+              "boot a kernel that has, or guests get no command queues");
+}
+
+/* Names as they come, up to a limit. */
+typedef struct {
+    GString *text;
+    unsigned count;
+} nameList;
+
+static void
+addName(nameList *list, const char *name, const char *why)
+{
+    list->count++;
+    if (list->count <= NAMES_MAX)
+        g_string_append_printf(list->text, "%s%s%s", list->count > 1 ? ", " : "", name, why);
+    else if (list->count == NAMES_MAX + 1)
+        g_string_append(list->text, " and others");
+}
+
+/* Whether a bound device can be opened by its node. */
+static bool
+hasNode(virSysfs *fs, const virSMMUDevice *dev, GError **error, bool *ret_has)
+{
+    g_autofree char *path = g_strdup_printf("sys/bus/pci/devices/%s/vfio-dev", dev->name);
+    g_auto(GStrv) names = NULL;
+
+    if (!virSysfsFetchList(fs, path, &names, error))
+        return false;
+    *ret_has = false;
+    if (names && names[0]) {
+        g_autofree char *number = g_strdup_printf("%s/%s/dev", path, names[0]);
+        g_autofree char *node = g_strconcat("dev/vfio/devices/", names[0], NULL);
+
+        *ret_has = virSysfsExists(fs, number) && virSysfsExists(fs, node);
+    }
+    return true;
+}
+
+/* What rules a bound device out, with a space in front, or NULL. */
+static const char *
+ruleOut(const virSMMUTopology *topo, const virSMMUDevice *dev)
+{
+    const virSMMUGroup *group = virSMMUTopologyFindGroup(topo, dev->group);
+
+    if (group && group->direct)
+        return " (direct region)";
+    if (group && group->members->len > 1)
+        return " (not alone in its IOMMU group)";
+    return dev->behindBridge ? " (behind a conventional bridge)" : NULL;
+}
+
+static void
+judgeDevices(unsigned bound, const nameList *nodeless, const nameList *unfit, GPtrArray *verdicts)
+{
+    viommuVerdict *verdict = add(verdicts, "H04", "for PCI devices bound to a VFIO driver");
+
+    if (!bound) {
+        judge(verdict, VIOMMU_VERDICT_WARN, "no PCI device behind an SMMUv3 is bound to a VFIO driver",
+              "bind the devices to 'vfio-pci', or let libvirt do so with managed='yes'");
+        return;
+    }
+    verdict->hint = g_strdup_printf("%u found", bound);
+    verdict = add(verdicts, "H07", "if they have a node below '/dev/vfio/devices'");
+    if (nodeless->count)
+        judge(verdict, VIOMMU_VERDICT_FAIL, nodeless->text->str,
+              "use a kernel with CONFIG_VFIO_DEVICE_CDEV, and udev");
+    verdict = add(verdicts, "H08", "if they can be given to a guest one by one");
+    if (unfit->count)
+        judge(verdict, VIOMMU_VERDICT_WARN, unfit->text->str, "use others; 'viommu host' shows the groups");
+}
+
 static bool
 checkDevices(virSMMUTopology *topo, virSysfs *fs, GPtrArray *verdicts, GError **error)
 {
-    viommuVerdict *verdict = add(verdicts, "H04", "for PCI devices bound to a VFIO driver");
+    g_autoptr(GString) nodelessNames = g_string_new("no node for ");
+    g_autoptr(GString) unfitNames = g_string_new("not to be given: ");
+    nameList nodeless = { nodelessNames, 0 }, unfit = { unfitNames, 0 };
     const GPtrArray *devices = virSMMUTopologyDevices(topo);
     unsigned bound = 0;
     size_t i;
 
     for (i = 0; i < devices->len; i++) {
         virSMMUDevice *dev = g_ptr_array_index(devices, i);
+        const char *why;
+        bool node = false;
 
         if (!dev->smmu || dev->smmu->kind != VIR_SMMU_KIND_SMMUV3)
             continue;
         if (!virSMMUTopologyLoadDetails(topo, fs, dev, error))
             return false;
-        bound += dev->vfio;
+        if (!dev->vfio)
+            continue;
+        bound++;
+        if (!hasNode(fs, dev, error, &node))
+            return false;
+        if (!node)
+            addName(&nodeless, dev->name, "");
+        why = ruleOut(topo, dev);
+        if (why)
+            addName(&unfit, dev->name, why);
     }
-    if (bound) {
-        verdict->hint = g_strdup_printf("%u found", bound);
-        return true;
-    }
-    judge(verdict, VIOMMU_VERDICT_WARN, "no PCI device behind an SMMUv3 is bound to a VFIO driver",
-          "bind the devices to 'vfio-pci', or let libvirt do so with managed='yes'");
+    judgeDevices(bound, &nodeless, &unfit, verdicts);
     return true;
+}
+
+/* Without them QEMU lowers the size of a guest's command queues (V24). */
+static bool
+checkHugePages(virSysfs *fs, GPtrArray *verdicts, GError **error)
+{
+    static const char sizes[] = "sys/kernel/mm/hugepages";
+    viommuVerdict *verdict = add(verdicts, "H09", "for huge pages, for the guests' command queues");
+    g_auto(GStrv) names = NULL;
+    bool some = false;
+    size_t i;
+
+    if (!virSysfsFetchList(fs, sizes, &names, error))
+        return false;
+    for (i = 0; names && names[i]; i++) {
+        g_autofree char *path = g_strdup_printf("%s/%s/nr_hugepages", sizes, names[i]);
+        g_autofree char *text = NULL;
+
+        if (!virSysfsFetchText(fs, path, &text, error))
+            return false;
+        some = some || (text && strcmp(text, "0") != 0);
+    }
+    if (!names)
+        judge(verdict, VIOMMU_VERDICT_NOTE, "not known", NULL);
+    else if (!some)
+        judge(verdict, VIOMMU_VERDICT_WARN, "no huge pages are reserved",
+              "reserve some (vm.nr_hugepages), and give guests <memoryBacking><hugepages/>");
+    return true;
+}
+
+void
+viommuHostCheckPeer(GPtrArray *verdicts, unsigned libvirt, unsigned qemu)
+{
+    viommuVerdict *verdict = add(verdicts, "H10", "for libvirt and QEMU");
+    g_autoptr(GError) error = NULL;
+
+    if (!viommuPlacementFitsLibvirt(libvirt, &error)) {
+        judge(verdict, VIOMMU_VERDICT_FAIL, error->message, NULL);
+    } else if (qemu && qemu < QEMU_ACCEL) {
+        g_autofree char *text = g_strdup_printf("QEMU %u.%u has no accelerated SMMUv3", qemu / 1000, qemu % 1000);
+
+        judge(verdict, VIOMMU_VERDICT_FAIL, text, "use QEMU 11.0 or newer");
+    } else {
+        verdict->hint = g_strdup_printf("libvirt %u.%u, QEMU %u.%u", libvirt / 1000, libvirt % 1000, qemu / 1000,
+                                        qemu % 1000);
+    }
 }
 
 GPtrArray *
 viommuHostCheck(virSMMUTopology *topo, virSysfs *fs, GError **error)
 {
     g_autoptr(GPtrArray) verdicts = g_ptr_array_new_with_free_func(freeVerdict);
+    g_autoptr(virKernel) kernel = virKernelRead(fs, error);
+    bool cmdqv = hasCmdqv(topo);
 
+    if (!kernel)
+        return NULL;
     checkUnits(topo, verdicts);
+    checkRelease(kernel, cmdqv, verdicts);
+    checkOptions(kernel, cmdqv, verdicts);
     checkIommufd(topo, verdicts);
-    if (!checkDevices(topo, fs, verdicts, error))
+    if (!checkDevices(topo, fs, verdicts, error) || (cmdqv && !checkHugePages(fs, verdicts, error)))
         return NULL;
     return g_steal_pointer(&verdicts);
 }

@@ -25,6 +25,9 @@ typedef struct {
     char *hint; /* what to do; of what passed, what was found; NULL: nothing */
 } viommuVerdict;
 
+/* Adds what libvirt and the QEMU that it runs can do (H10), with versions as 1000 * major + minor, 0: not known. */
+void viommuHostCheckPeer(GPtrArray *verdicts, unsigned libvirt, unsigned qemu);
+
 /* Checks the host behind @fs; an array that owns viommuVerdict, or NULL with @error if the host
  * fails. */
 GPtrArray *viommuHostCheck(virSMMUTopology *topo, virSysfs *fs, GError **error);

@@ -6,6 +6,7 @@
  */
 #include "virrecord.h"
 
+#include "virkernel.h"
 #include "virpciaddr.h"
 #include "virpciconfig.h"
 #include "virrecordpriv.h"
@@ -215,6 +216,28 @@ recordProbeEntry(virRecord *record, virSysfs *fs, const char *path, GError **err
     return recordAll(record, fs, path, recordTextEntry, error);
 }
 
+/* Of the kernel's options those that count here; all of them are some hundred KiB. */
+static bool
+recordKernel(virRecord *record, virSysfs *fs, GError **error)
+{
+    static const char *const words[] = { "ARM_SMMU_V3", "IOMMUFD", "VFIO", "TEGRA241_CMDQV", NULL };
+    g_autoptr(virKernel) kernel = virKernelRead(fs, error);
+
+    if (!kernel)
+        return false;
+    if (kernel->configPath)
+        virRecordLines(record, kernel->configPath, words, NULL);
+    return true;
+}
+
+static bool
+recordHugePages(virRecord *record, virSysfs *fs, const char *path, GError **error)
+{
+    static const char *const texts[] = { "nr_hugepages" };
+
+    return recordTexts(record, path, texts, G_N_ELEMENTS(texts), error);
+}
+
 char *
 virRecordHost(virSysfs *fs, GError **error)
 {
@@ -232,7 +255,9 @@ virRecordHost(virSysfs *fs, GError **error)
         if (!recordTextEntry(record, fs, texts[i], error))
             return NULL;
     }
-    if (!recordAll(record, fs, "dev/vfio/devices", recordNodeEntry, error) ||
+    if (!recordKernel(record, fs, error) ||
+        !recordAll(record, fs, "sys/kernel/mm/hugepages", recordHugePages, error) ||
+        !recordAll(record, fs, "dev/vfio/devices", recordNodeEntry, error) ||
         !recordAll(record, fs, "sys/class/iommu", recordSMMU, error) ||
         !recordAll(record, fs, VIR_SMMU_PCI_DEVICES, recordPCIDevice, error) ||
         !recordAll(record, fs, "sys/bus/acpi/devices", recordAcpiEntry, error) ||

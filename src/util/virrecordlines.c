@@ -177,6 +177,34 @@ virRecordText(virRecord *record, const char *path, GError **error)
     return real != NULL;
 }
 
+static bool
+hasOne(const char *line, const char *const *words)
+{
+    for (; *words; words++) {
+        if (strstr(line, *words))
+            return true;
+    }
+    return false;
+}
+
+bool
+virRecordLines(virRecord *record, const char *path, const char *const *words, GError **error)
+{
+    g_autofree char *text = virSysfsReadText(record->fs, path, error);
+    g_autofree char *real = text ? canonicalPath(record, path, true) : NULL;
+    g_auto(GStrv) lines = g_strsplit(text ? text : "", "\n", -1);
+    g_autoptr(GString) kept = g_string_new(NULL);
+    size_t i;
+
+    for (i = 0; lines[i]; i++) {
+        if (hasOne(lines[i], words))
+            g_string_append_printf(kept, "%s%s", kept->len ? "\n" : "", lines[i]);
+    }
+    if (real)
+        addLine(record, real, " =", kept->str);
+    return real != NULL;
+}
+
 bool
 virRecordBytes(virRecord *record, const char *path, size_t limit, GError **error)
 {

@@ -60,9 +60,6 @@ unfitness(const probeState *state, const virSMMUDevice *dev)
     g_autofree char *functions = virSysfsReadText(state->fs, path, NULL);
     const virSMMUGroup *group = virSMMUTopologyFindGroup(state->topo, dev->group);
 
-    if (!dev->vfio)
-        return dev->driver ? g_strdup_printf("bound to '%s', which is no VFIO driver", dev->driver)
-                           : g_strdup("bound to no driver");
     if (functions && strcmp(functions, "0") != 0)
         return g_strdup_printf("a reset would take its %s virtual functions away", functions);
     if (group && group->direct)
@@ -99,20 +96,23 @@ askDevice(const probeState *state, const virSMMUDevice *dev, GPtrArray *whys, vi
     return false;
 }
 
-/* The devices of @smmu that may be asked, best first. */
+/* The devices of @smmu that are bound to a VFIO driver, best first; *@ret_unbound others are not. */
 static GPtrArray *
-listDevices(const probeState *state, const virSMMU *smmu, GError **error)
+listDevices(const probeState *state, const virSMMU *smmu, unsigned *ret_unbound, GError **error)
 {
     g_autoptr(GPtrArray) devices = g_ptr_array_new();
     size_t i;
 
+    *ret_unbound = 0;
     for (i = 0; i < smmu->devices->len; i++) {
         virSMMUDevice *dev = g_ptr_array_index(smmu->devices, i);
 
         if (!virSMMUTopologyLoadDetails(state->topo, state->fs, dev, error))
             return NULL;
-        if (!dev->bridge)
+        if (dev->vfio)
             g_ptr_array_add(devices, dev);
+        else if (!dev->bridge)
+            (*ret_unbound)++;
     }
     g_ptr_array_sort(devices, compareDevices);
     return g_steal_pointer(&devices);
@@ -136,16 +136,19 @@ addLines(const probeState *state, const char *name, const virIOMMUFDInfo *info)
                                info->cmdqvInfo.log2vcmdqs, info->cmdqvInfo.log2vsids);
 }
 
+/* NULL: nothing was wrong. */
 static char *
-joinWhys(GPtrArray *whys)
+joinWhys(GPtrArray *whys, unsigned unbound)
 {
     guint more = whys->len > WHY_MAX ? whys->len - WHY_MAX : 0;
 
-    if (!whys->len)
-        return NULL;
     g_ptr_array_set_size(whys, (int)(whys->len - more));
     if (more)
-        g_ptr_array_add(whys, g_strdup_printf("and %u more", more));
+        g_ptr_array_add(whys, g_strdup_printf("%u more of the kind", more));
+    if (unbound)
+        g_ptr_array_add(whys, g_strdup_printf("%u not bound to a VFIO driver", unbound));
+    if (!whys->len)
+        return NULL;
     g_ptr_array_add(whys, NULL);
     return g_strjoinv("; ", (char **)whys->pdata);
 }
@@ -153,7 +156,8 @@ joinWhys(GPtrArray *whys)
 static bool
 probeSMMU(const probeState *state, const virSMMU *smmu, GPtrArray *probes, GError **error)
 {
-    g_autoptr(GPtrArray) devices = listDevices(state, smmu, error);
+    unsigned unbound = 0;
+    g_autoptr(GPtrArray) devices = listDevices(state, smmu, &unbound, error);
     g_autoptr(GPtrArray) whys = g_ptr_array_new_with_free_func(g_free);
     virSMMUProbe *probe;
     virIOMMUFDInfo info;
@@ -172,7 +176,9 @@ probeSMMU(const probeState *state, const virSMMU *smmu, GPtrArray *probes, GErro
         addLines(state, smmu->name, &info);
         probe->device = g_strdup(dev->name);
     }
-    probe->why = devices->len ? joinWhys(whys) : g_strdup("no PCI device but bridges is behind it");
+    probe->why = joinWhys(whys, unbound);
+    if (!probe->device && !probe->why)
+        probe->why = g_strdup("no PCI device but bridges is behind it");
     return true;
 }
 

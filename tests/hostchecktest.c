@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The check of a host: each line, with what makes it pass, and what does not.
+ */
+#include "hostcheck.h"
+
+#include "hosttestutils.h"
+#include "virrecord.h"
+
+#include <string.h>
+
+#define SMMU "smmu3.0x0000000011000000"
+#define PCI "sys/devices/pci/0001:00:01.0/"
+
+/* An SMMU with one device behind it, which is bound to vfio-pci. */
+#define BASE                                                                                         \
+    "sys/class/iommu/" SMMU " -> ../../devices/platform/s/iommu/" SMMU "\n"                           \
+    "sys/devices/platform/s/iommu/" SMMU "/devices/0001:00:01.0 -> ../../../../../pci/0001:00:01.0\n" \
+    "sys/bus/pci/devices/0001:00:01.0 -> ../../../devices/pci/0001:00:01.0\n"                         \
+    PCI "uevent = DRIVER=vfio-pci\\nPCI_CLASS=20000\\nPCI_ID=15B3:1021\n"                             \
+    PCI "iommu -> ../../platform/s/iommu/" SMMU "\n"                                                  \
+    PCI "iommu_group -> ../../../kernel/iommu_groups/1\n"                                             \
+    "sys/kernel/iommu_groups/1/devices/0001:00:01.0 -> ../../../../devices/pci/0001:00:01.0\n"        \
+    PCI "vfio-dev/vfio0/dev = 511:0\n"
+#define NODES "dev/iommu =\ndev/vfio/devices/vfio0 =\n"
+#define PROBE "probe/" SMMU "/"
+#define REGISTERS                                                                               \
+    PROBE "idr1 = 0x02730010\n" PROBE "idr3 = 0x00001514\n" PROBE "idr5 = 0x00000074\n" PROBE \
+          "iidr = 0x00000000\n"
+#define CMDQV PROBE "cmdqv = 1 1 4\n"
+#define RELEASE(text) "proc/sys/kernel/osrelease = " text "\n"
+#define OPTIONS "CONFIG_ARM_SMMU_V3=y\\nCONFIG_ARM_SMMU_V3_IOMMUFD=y\\nCONFIG_IOMMUFD=m\\nCONFIG_VFIO_PCI=m\\n"
+
+static const struct {
+    const char *lines; /* beside BASE */
+    const char *id;
+    int verdict;
+    const char *text;
+    const char *hint;
+} cases[] = {
+    { "", "H01", VIOMMU_VERDICT_PASS, NULL, "1 found" },
+    { "", "H02", VIOMMU_VERDICT_NOTE, "not known: the kernel tells it only to who holds a device through iommufd",
+      "'viommu check --probe' asks it" },
+    { PROBE "idr0 = 0x0d44101b\n" REGISTERS, "H02", VIOMMU_VERDICT_PASS, NULL, "1 of 1" },
+    { PROBE "idr0 = 0x0d44101a\n" REGISTERS, "H02", VIOMMU_VERDICT_FAIL,
+      "'" SMMU "' cannot nest: IDR0.S2P is 0: it has no stage 2", NULL },
+    { PROBE "idr0 = 0x0544101b\n" REGISTERS, "H02", VIOMMU_VERDICT_FAIL,
+      "'" SMMU "' cannot nest: IDR0.ST_LEVEL says no two-level stream table, as QEMU's vSMMU has", NULL },
+    { "", "H03", VIOMMU_VERDICT_NOTE, "not known: nothing of /dev is recorded", NULL },
+    { "dev\n", "H03", VIOMMU_VERDICT_FAIL, "there is no /dev/iommu",
+      "load the module 'iommufd' of a kernel with CONFIG_IOMMUFD" },
+    { NODES, "H03", VIOMMU_VERDICT_PASS, NULL, NULL },
+    { "", "H04", VIOMMU_VERDICT_PASS, NULL, "1 found" },
+    { "", "H05", VIOMMU_VERDICT_NOTE, "not known: its release is not recorded, or has no number", NULL },
+    { RELEASE("next"), "H05", VIOMMU_VERDICT_NOTE, "not known: its release is not recorded, or has no number", NULL },
+    { RELEASE("6.12.1"), "H05", VIOMMU_VERDICT_WARN,
+      "Linux 6.12.1; nested SMMUs came with 6.13, if the distribution has not added it", "boot a newer kernel" },
+    { RELEASE("6.13.0-rc1"), "H05", VIOMMU_VERDICT_PASS, NULL, "Linux 6.13.0-rc1" },
+    { RELEASE("6.16.9") CMDQV, "H05", VIOMMU_VERDICT_WARN,
+      "Linux 6.16.9; CMDQV for guests came with 6.17, if the distribution has not added it", "boot a newer kernel" },
+    { RELEASE("6.17") CMDQV, "H05", VIOMMU_VERDICT_PASS, NULL, "Linux 6.17" },
+    { RELEASE("6.17"), "H06", VIOMMU_VERDICT_NOTE,
+      "not known: neither /boot nor /lib/modules has a readable config of it", NULL },
+    { RELEASE("../6.17") "boot/6.17 = " OPTIONS "\n", "H06", VIOMMU_VERDICT_NOTE,
+      "not known: neither /boot nor /lib/modules has a readable config of it", NULL },
+    { RELEASE("6.17") "boot/config-6.17 = " OPTIONS "CONFIG_VFIO_DEVICE_CDEV=y\n", "H06", VIOMMU_VERDICT_PASS, NULL,
+      NULL },
+    { RELEASE("6.17") "lib/modules/6.17/config = CONFIG_VFIO_DEVICE_CDEV=y\\n" OPTIONS "\n", "H06",
+      VIOMMU_VERDICT_PASS, NULL, NULL },
+    { RELEASE("6.17") "boot/config-6.17 = " OPTIONS "# CONFIG_VFIO_DEVICE_CDEV is not set\n", "H06",
+      VIOMMU_VERDICT_FAIL, "it has no CONFIG_VFIO_DEVICE_CDEV", "boot a kernel that has" },
+    /* Names that begin or end with one are others. */
+    { RELEASE("6.17") "boot/config-6.17 = CONFIG_IOMMUFD_DRIVER=y\\nCONFIG_ARM_SMMU_V3_IOMMUFD=y\\n"
+      "NO_CONFIG_IOMMUFD=y\\nCONFIG_VFIO_DEVICE_CDEV=y\\nCONFIG_VFIO_PCI_CORE=y\n", "H06", VIOMMU_VERDICT_FAIL,
+      "it has no CONFIG_ARM_SMMU_V3, CONFIG_IOMMUFD, CONFIG_VFIO_PCI", "boot a kernel that has" },
+    { RELEASE("6.17") "boot/config-6.17 = " OPTIONS "CONFIG_VFIO_DEVICE_CDEV=y\n" CMDQV, "H06", VIOMMU_VERDICT_WARN,
+      "it has no CONFIG_TEGRA241_CMDQV", "boot a kernel that has, or guests get no command queues" },
+    { RELEASE("6.17") "boot/config-6.17 = " OPTIONS "CONFIG_TEGRA241_CMDQV=y\\nCONFIG_VFIO_DEVICE_CDEV=y\n" CMDQV,
+      "H06", VIOMMU_VERDICT_PASS, NULL, NULL },
+    { NODES, "H07", VIOMMU_VERDICT_PASS, NULL, NULL },
+    { "dev/iommu =\n", "H07", VIOMMU_VERDICT_FAIL, "no node for 0001:00:01.0",
+      "use a kernel with CONFIG_VFIO_DEVICE_CDEV, and udev" },
+    { NODES, "H08", VIOMMU_VERDICT_PASS, NULL, NULL },
+    { "sys/kernel/iommu_groups/1/devices/0001:00:02.0 -> ../../../../devices/pci/0001:00:02.0\n", "H08",
+      VIOMMU_VERDICT_WARN, "not to be given: 0001:00:01.0 (not alone in its IOMMU group)",
+      "use others; 'viommu host' shows the groups" },
+    { "sys/kernel/iommu_groups/1/reserved_regions = 0x0000000000000000 0x0000000000000fff direct\n", "H08",
+      VIOMMU_VERDICT_WARN, "not to be given: 0001:00:01.0 (direct region)", "use others; 'viommu host' shows the groups" },
+    { "sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages = 0\n", "H09", -1, NULL, NULL },
+    { CMDQV, "H09", VIOMMU_VERDICT_NOTE, "not known", NULL },
+    { "sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages = 0\n" CMDQV, "H09", VIOMMU_VERDICT_WARN,
+      "no huge pages are reserved", "reserve some (vm.nr_hugepages), and give guests <memoryBacking><hugepages/>" },
+    { "sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages = 0\n"
+      "sys/kernel/mm/hugepages/hugepages-1048576kB/nr_hugepages = 16\n" CMDQV, "H09", VIOMMU_VERDICT_PASS, NULL,
+      NULL },
+};
+
+static const viommuVerdict *
+find(const GPtrArray *verdicts, const char *id)
+{
+    size_t i;
+
+    for (i = 0; i < verdicts->len; i++) {
+        const viommuVerdict *verdict = g_ptr_array_index(verdicts, i);
+
+        if (strcmp(verdict->id, id) == 0)
+            return verdict;
+    }
+    return NULL;
+}
+
+static void
+compare(const viommuVerdict *verdict, int expected, const char *text, const char *hint)
+{
+    g_assert_cmpint(verdict ? (int)verdict->verdict : -1, ==, expected);
+    g_assert_cmpstr(verdict ? verdict->text : NULL, ==, text);
+    g_assert_cmpstr(verdict ? verdict->hint : NULL, ==, hint);
+}
+
+static void
+testLines(void)
+{
+    size_t i;
+
+    for (i = 0; i < G_N_ELEMENTS(cases); i++) {
+        g_autofree char *manifest = g_strconcat(BASE, cases[i].lines, NULL);
+        g_autoptr(virSysfs) fs = testHostParse(manifest);
+        g_autoptr(GError) error = NULL;
+        g_autoptr(virSMMUTopology) topo = virSMMUTopologyRead(fs, &error);
+        g_autoptr(GPtrArray) verdicts = topo ? viommuHostCheck(topo, fs, &error) : NULL;
+
+        g_test_message("case %zu", i);
+        g_assert_no_error(error);
+        compare(find(verdicts, cases[i].id), cases[i].verdict, cases[i].text, cases[i].hint);
+    }
+}
+
+static void
+testPeer(void)
+{
+    static const struct {
+        unsigned libvirt, qemu;
+        int verdict;
+        const char *text, *hint;
+    } peers[] = {
+        { 12008, 11001, VIOMMU_VERDICT_PASS, NULL, "libvirt 12.8, QEMU 11.1" },
+        { 12007, 11000, VIOMMU_VERDICT_PASS, NULL, "libvirt 12.7, QEMU 11.0" },
+        { 12006, 11001, VIOMMU_VERDICT_FAIL,
+          "libvirt 12.6 cannot describe a vSMMU per expander bus (12.7 can): update it, or start QEMU with the arguments of 'viommu argv'",
+          NULL },
+        { 12008, 10002, VIOMMU_VERDICT_FAIL, "QEMU 10.2 has no accelerated SMMUv3", "use QEMU 11.0 or newer" },
+    };
+    size_t i;
+
+    for (i = 0; i < G_N_ELEMENTS(peers); i++) {
+        g_autoptr(virSysfs) fs = testHostParse(BASE);
+        g_autoptr(virSMMUTopology) topo = virSMMUTopologyRead(fs, NULL);
+        g_autoptr(GPtrArray) verdicts = viommuHostCheck(topo, fs, NULL);
+
+        viommuHostCheckPeer(verdicts, peers[i].libvirt, peers[i].qemu);
+        compare(find(verdicts, "H10"), peers[i].verdict, peers[i].text, peers[i].hint);
+    }
+}
+
+/* The record has all that the check looks at. */
+static void
+testRecorded(void)
+{
+    size_t i;
+
+    for (i = 0; i < G_N_ELEMENTS(cases); i++) {
+        g_autofree char *manifest = g_strconcat(BASE, cases[i].lines, NULL);
+        g_autoptr(virSysfs) fs = testHostParse(manifest);
+        g_autofree char *record = virRecordHost(fs, NULL);
+        g_autoptr(virSysfs) again = testHostParse(record);
+        g_autoptr(virSMMUTopology) topo = virSMMUTopologyRead(again, NULL);
+        g_autoptr(GPtrArray) verdicts = viommuHostCheck(topo, again, NULL);
+
+        g_test_message("case %zu", i);
+        compare(find(verdicts, cases[i].id), cases[i].verdict, cases[i].text, cases[i].hint);
+    }
+}
+
+int
+main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    g_test_set_nonfatal_assertions();
+    g_test_add_func("/hostcheck/lines", testLines);
+    g_test_add_func("/hostcheck/peer", testPeer);
+    g_test_add_func("/hostcheck/recorded", testRecorded);
+    return g_test_run();
+}
