@@ -20,6 +20,7 @@ import artefacts
 import classpage
 import hotplug
 import placement
+import probe
 import throughservice
 import unable
 from aptsource import Unavailable
@@ -32,10 +33,11 @@ GROUPS = {
     "placement": ({**placement.SCENARIOS, **unable.ON_NESTING}, "nesting"),
     "hotplug": (hotplug.SCENARIOS, "nesting"),
     "service": (throughservice.SCENARIOS, "nesting"),
+    "probe": (probe.SCENARIOS, "nesting"),
     "classes": (classpage.SCENARIOS, "nesting"),
     "stock-kernel": (unable.ON_STOCK, "stock"),
-    "no-canwbs": (unable.ON_NO_CANWBS, "no-canwbs"),
-    "no-stage-2": (unable.ON_NO_STAGE2, "no-stage-2"),
+    "no-canwbs": ({**unable.ON_NO_CANWBS, **probe.ON_NO_CANWBS}, "no-canwbs"),
+    "no-stage-2": ({**unable.ON_NO_STAGE2, **probe.ON_NO_STAGE2}, "no-stage-2"),
 }
 
 
