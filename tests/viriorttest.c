@@ -95,6 +95,7 @@ testWhole(void)
     complex = g_ptr_array_index(iort->rootComplexes, 0);
     g_assert_cmphex(complex->segment, ==, 0x1234);
     g_assert_cmphex(complex->memoryFlags, ==, 7);
+    g_assert_cmphex(complex->atsAttribute, ==, 1);
     g_assert_cmpuint(complex->mappings->len, ==, 2);
     g_assert_cmpint(map(iort, 0x00ff), ==, -1);
     g_assert_cmpint(map(iort, 0x0100), ==, SMMU);

@@ -94,6 +94,7 @@ testSegments(void)
         virTristate fwb = virSMMUHasS2FWB(dev->smmu);
 
         g_assert_cmpint(dev->canwbs, ==, segment == 5);
+        g_assert_cmpint(dev->ats, ==, segment != 4);
         g_assert_cmpint(fwb, ==,
                         segment == 8 ? VIR_TRISTATE_UNKNOWN : segment != 5 && segment != 6);
         g_assert_cmpint(virSMMUDeviceIsCoherent(dev), ==,

@@ -275,6 +275,7 @@ jsonDevice(JsonBuilder *json, const virSMMUDevice *dev)
     viommuJsonString(json, "driver", dev->driver);
     viommuJsonNumber(json, "numaNode", dev->numaNode);
     jsonTristate(json, "canwbs", dev->canwbs);
+    jsonTristate(json, "ats", dev->ats);
     jsonHex(json, "vendor", dev->vendor, 4);
     jsonHex(json, "device", dev->device, 4);
     jsonHex(json, "class", dev->class, 6);

@@ -27,6 +27,7 @@
 
 /* A root complex (table 13), up to what its oldest revision has. */
 #define COMPLEX_MEMORY_FLAGS 23
+#define COMPLEX_ATS 24
 #define COMPLEX_SEGMENT 28
 #define COMPLEX_SIZE 32
 
@@ -117,6 +118,7 @@ addComplex(virIORT *iort, const uint8_t *node, size_t len)
     complex = g_new0(virIORTRootComplex, 1);
     complex->segment = read32(node + COMPLEX_SEGMENT);
     complex->memoryFlags = node[COMPLEX_MEMORY_FLAGS];
+    complex->atsAttribute = read32(node + COMPLEX_ATS);
     complex->mappings = g_array_new(FALSE, FALSE, sizeof(virIORTMapping));
     g_ptr_array_add(iort->rootComplexes, complex);
     for (i = 0; i < count; i++) {

@@ -14,6 +14,9 @@
  * shareable, whatever the device asks for (ACPI_IORT_MF_CANWBS in Linux' include/acpi/actbl2.h). */
 #define VIR_IORT_MEMORY_CANWBS 0x4
 
+/* ATS attribute of a root complex: its devices may use ATS (ACPI_IORT_ATS_SUPPORTED, there). */
+#define VIR_IORT_ATS_SUPPORTED 0x1
+
 /* The model of SMMUv3s that are as Arm specifies them (ACPI_IORT_SMMU_V3_GENERIC). */
 #define VIR_IORT_MODEL_GENERIC 0
 
@@ -28,6 +31,7 @@ typedef struct {
 typedef struct {
     uint32_t segment;
     uint8_t memoryFlags;
+    uint32_t atsAttribute;
     GArray *mappings; /* of virIORTMapping, as they stand */
 } virIORTRootComplex;
 

@@ -48,7 +48,7 @@ deviceNew(const virPCIAddr *addr)
     dev->name = g_strdup(virPCIAddrFormat(addr, name));
     dev->vendor = dev->device = dev->class = -1;
     dev->group = dev->numaNode = -1;
-    dev->canwbs = VIR_TRISTATE_UNKNOWN;
+    dev->canwbs = dev->ats = VIR_TRISTATE_UNKNOWN;
     dev->parents = g_ptr_array_new_with_free_func(g_free);
     dev->bars = g_array_new(FALSE, FALSE, sizeof(virSMMUBar));
     return dev;

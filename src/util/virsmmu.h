@@ -73,6 +73,7 @@ struct virSMMUDevice {
     char *name;         /* addr, formatted */
     const virSMMU *smmu; /* NULL: behind no IOMMU that the kernel drives */
     virTristate canwbs;  /* firmware says so of its root complex: it is coherent whatever it asks for */
+    virTristate ats;     /* the same: its devices may use ATS, if they and the SMMU have it */
 
     /* Below: valid once virSMMUTopologyLoad*() was called for the device. */
     bool haveIds;

@@ -114,10 +114,10 @@ guessCmdqv(const firmware *from, virSysfs *fs, const virSMMU *smmu, bool tree,
     return VIR_TRISTATE_UNKNOWN;
 }
 
-/* What the root complex says that sends @dev to @node, the SMMU that it is behind. Linux takes the
- * first of the device's segment (iort_find_dev_node()). */
-static virTristate
-readCanwbs(const virIORT *iort, const virSMMUDevice *dev, const virIORTSMMU *node)
+/* The root complex that sends @dev to @node, the SMMU that it is behind, or NULL. Linux takes the first of the device's
+ * segment (iort_find_dev_node()). */
+static const virIORTRootComplex *
+findComplex(const virIORT *iort, const virSMMUDevice *dev, const virIORTSMMU *node)
 {
     uint16_t rid = (uint16_t)(dev->addr.bus << 8 | dev->addr.slot << 3 | dev->addr.function);
     size_t i;
@@ -126,10 +126,20 @@ readCanwbs(const virIORT *iort, const virSMMUDevice *dev, const virIORTSMMU *nod
         const virIORTRootComplex *complex = g_ptr_array_index(iort->rootComplexes, i);
 
         if (complex->segment == dev->addr.domain && virIORTMap(iort, complex, rid) == node)
-            return complex->memoryFlags & VIR_IORT_MEMORY_CANWBS ? VIR_TRISTATE_YES
-                                                                 : VIR_TRISTATE_NO;
+            return complex;
     }
-    return VIR_TRISTATE_UNKNOWN;
+    return NULL;
+}
+
+static void
+readDevice(const virIORT *iort, virSMMUDevice *dev, const virIORTSMMU *node)
+{
+    const virIORTRootComplex *complex = findComplex(iort, dev, node);
+
+    if (!complex)
+        return;
+    dev->canwbs = complex->memoryFlags & VIR_IORT_MEMORY_CANWBS ? VIR_TRISTATE_YES : VIR_TRISTATE_NO;
+    dev->ats = complex->atsAttribute & VIR_IORT_ATS_SUPPORTED ? VIR_TRISTATE_YES : VIR_TRISTATE_NO;
 }
 
 static void
@@ -145,7 +155,10 @@ readSMMU(const firmware *from, virSysfs *fs, virSMMU *smmu)
         virSMMUDevice *dev = g_ptr_array_index(smmu->devices, i);
 
         /* In Linux only drivers/acpi/arm64/iort.c sets it. */
-        dev->canwbs = tree ? VIR_TRISTATE_NO : readCanwbs(from->iort, dev, node);
+        if (tree)
+            dev->canwbs = VIR_TRISTATE_NO;
+        else
+            readDevice(from->iort, dev, node);
     }
 }
 
