@@ -325,6 +325,8 @@ jsonVSMMU(JsonBuilder *json, const viommuPlan *plan, const viommuVSMMU *vsmmu)
     viommuJsonString(json, "accel", plan->accel ? "on" : "off");
     if (plan->accel) {
         viommuJsonString(json, "cmdqv", viommuPlanSwitchName(f->cmdqv));
+        viommuJsonNumber(json, "vcmdqs", vsmmu->vcmdqs ? (int64_t)vsmmu->vcmdqs : -1);
+        viommuJsonNumber(json, "streamSlots", vsmmu->streamSlots ? (int64_t)vsmmu->streamSlots : -1);
         viommuJsonString(json, "ats", viommuPlanSwitchName(f->ats));
         viommuJsonString(json, "ril", viommuPlanSwitchName(f->ril));
         jsonFeature(json, "ssidsize", f->ssidsize);

@@ -167,6 +167,23 @@ checkCmdqvCount(planState *state)
     }
 }
 
+/* What the vSMMU gets of the CMDQV of its SMMU, if that is known: a virtual interface with its static share. */
+static void
+mapCmdqv(planState *state, viommuVSMMU *vsmmu)
+{
+    const virSMMU *smmu = vsmmu->smmu;
+
+    if (smmu->cmdqv != VIR_TRISTATE_YES || vsmmu->features.cmdqv == 0 || !vsmmu->devices->len ||
+        state->options->qemuVersion < QEMU_AUTO || virSMMUCmdqvFits(smmu, NULL) != VIR_TRISTATE_YES)
+        return;
+    vsmmu->vcmdqs = 1u << MIN(smmu->cmdqvLog2Queues, 31);
+    vsmmu->streamSlots = 1u << MIN(smmu->cmdqvLog2Streams, 31);
+    planReason(state, "P9", smmu->name,
+               "a virtual interface of its CMDQV with %u VCMDQs and %u stream slots, %u of them in use%s",
+               vsmmu->vcmdqs, vsmmu->streamSlots, vsmmu->devices->len,
+               state->dom->hugepages ? "" : "; with huge pages the guest's queues could be larger");
+}
+
 static void
 dropForTCG(planState *state, viommuVSMMU *vsmmu)
 {
@@ -213,6 +230,7 @@ planChooseFeatures(planState *state)
             fixEmpty(state, vsmmu, line);
         else if (state->options->qemuVersion < QEMU_AUTO)
             fixForOldQEMU(state, vsmmu, line);
+        mapCmdqv(state, vsmmu);
     }
     return !viommuFindingsHaveError(state->findings);
 }
