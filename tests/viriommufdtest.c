@@ -149,11 +149,13 @@ static bool
 query(answerKernel *kernel, virIOMMUFDInfo *ret_info, GError **error)
 {
     const virIOMMUFDCalls calls = { answerOpen, answerIoctl, answerClose, kernel };
+    bool bound = false;
     bool good;
 
     kernel->log = g_string_new(NULL);
-    good = virIOMMUFDQuery(&calls, DEVICES "vfio3", ret_info, error);
+    good = virIOMMUFDQuery(&calls, DEVICES "vfio3", ret_info, &bound, error);
     g_assert_cmpint(kernel->opened, ==, 0);
+    g_assert_cmpint(bound, ==, strstr(kernel->log->str, "\ninfo ") != NULL);
     return good;
 }
 
@@ -239,7 +241,7 @@ testErrors(void)
         { { .devices = legacy }, "open iommu\nopen vfio/devices/vfio3\nbind\n" CLOSE,
           "VFIO_DEVICE_BIND_IOMMUFD: Device or resource busy (EBUSY): a process has opened its group by the older VFIO interface, or uses a device of it" },
         { { .devices = sibling }, "open iommu\nopen vfio/devices/vfio3\nbind\n" CLOSE,
-          "VFIO_DEVICE_BIND_IOMMUFD: Operation not permitted (EPERM): another device of its group is not free" },
+          "VFIO_DEVICE_BIND_IOMMUFD: Operation not permitted (EPERM): another device of its group is not free, or its interrupts are not isolated" },
         { { .infoError = ENOTTY }, QUERY CLOSE,
           "IOMMU_GET_HW_INFO: Inappropriate ioctl for device (ENOTTY): the kernel is older than 6.6" },
         { { .infoError = EOPNOTSUPP }, QUERY CLOSE,
@@ -264,9 +266,9 @@ testErrors(void)
 
 /* Probes @fs. Returns a line for each SMMU: "NAME DEVICE (why)". */
 static char *
-probe(virSysfs *fs, const answerDevice *devices, char **ret_log)
+probe(virSysfs *fs, const answerDevice *devices, int infoError, char **ret_log)
 {
-    answerKernel kernel = { .smmu = EMULATED, .devices = devices, .cmdqvError = EOPNOTSUPP,
+    answerKernel kernel = { .smmu = EMULATED, .devices = devices, .infoError = infoError, .cmdqvError = EOPNOTSUPP,
                             .log = g_string_new(NULL) };
     const virIOMMUFDCalls calls = { answerOpen, answerIoctl, answerClose, &kernel };
     g_autoptr(GError) error = NULL;
@@ -311,7 +313,7 @@ testHost(void)
     };
     g_autoptr(virSysfs) fs = testHostRead("grace");
     g_autofree char *log = NULL;
-    g_autofree char *lines = probe(fs, devices, &log);
+    g_autofree char *lines = probe(fs, devices, 0, &log);
 
     g_assert_cmpstr(lines, ==,
                     "smmu3.0x0000000005000000 0008:03:00.0 (5 not bound to a VFIO driver)\n"
@@ -328,35 +330,71 @@ testHost(void)
 }
 
 #define PLATFORM "sys/devices/platform/s/iommu/smmu3.0x0000000011000000/devices/"
-#define DEVICE(name, group)                                                                                      \
-    "sys/bus/pci/devices/0001:00:0" name ".0 -> ../../../devices/pci/0001:00:0" name ".0\n"                      \
-    "sys/devices/pci/0001:00:0" name ".0/uevent = DRIVER=vfio-pci\\nPCI_CLASS=20000\\nPCI_ID=15B3:1021\n"        \
-    "sys/devices/pci/0001:00:0" name ".0/iommu -> ../../platform/s/iommu/smmu3.0x0000000011000000\n"             \
-    "sys/devices/pci/0001:00:0" name ".0/iommu_group -> ../../../kernel/iommu_groups/" group "\n"                \
-    "sys/kernel/iommu_groups/" group "/devices/0001:00:0" name ".0 -> ../../../../devices/pci/0001:00:0" name ".0\n" \
-    PLATFORM "0001:00:0" name ".0 -> ../../../../../pci/0001:00:0" name ".0\n"
-#define BOUND(name) "sys/devices/pci/0001:00:0" name ".0/vfio-dev/vfio" name "/dev = 511:" name "\n"
+#define DEVICE(name, group)                                                                         \
+    "sys/bus/pci/devices/" name " -> ../../../devices/pci/" name "\n"                              \
+    "sys/devices/pci/" name "/uevent = DRIVER=vfio-pci\\nPCI_CLASS=20000\\nPCI_ID=15B3:1021\n"     \
+    "sys/devices/pci/" name "/iommu -> ../../platform/s/iommu/smmu3.0x0000000011000000\n"          \
+    "sys/devices/pci/" name "/iommu_group -> ../../../kernel/iommu_groups/" group "\n"             \
+    "sys/kernel/iommu_groups/" group "/devices/" name " -> ../../../../devices/pci/" name "\n"     \
+    "sys/devices/pci/" name "/vfio-dev/vfio" group "/dev = 511:" group "\n"                        \
+    PLATFORM name " -> ../../../../../pci/" name "\n"
+#define BASE                                                                                        \
+    "sys/class/iommu/smmu3.0x0000000011000000 -> ../../devices/platform/s/iommu/smmu3.0x0000000011000000\n" \
+    DEVICE("0001:01:00.0", "1") "sys/devices/pci/0001:01:00.0/sriov_numvfs = 2\n"                  \
+    DEVICE("0001:01:00.1", "2") "sys/devices/pci/0001:01:00.1/sriov_numvfs = 0\n"                  \
+    DEVICE("0001:02:00.0", "3")                                                                     \
+    "sys/kernel/iommu_groups/3/reserved_regions = 0x0000000000000000 0x00000000000fffff direct\n"  \
+    DEVICE("0001:03:00.0", "4") "sys/devices/pci/0001:03:00.0/sriov_numvfs = 0\n"                  \
+    DEVICE("0001:04:00.0", "5")
 
-/* Those that are not to be opened are not. */
+/* Those that are not to be opened are not. A virtual function may be, beside its physical function. */
 static void
 testUnfit(void)
 {
-    static const char manifest[] =
-        "sys/class/iommu/smmu3.0x0000000011000000 -> ../../devices/platform/s/iommu/smmu3.0x0000000011000000\n"
-        DEVICE("1", "1") BOUND("1") "sys/devices/pci/0001:00:01.0/sriov_numvfs = 2\n"
-        DEVICE("2", "2") BOUND("2")
-        "sys/kernel/iommu_groups/2/reserved_regions = 0x0000000000000000 0x00000000000fffff direct\n"
-        DEVICE("3", "3") BOUND("3") "sys/devices/pci/0001:00:03.0/sriov_numvfs = 0\n"
-        DEVICE("4", "4") BOUND("4");
-    g_autoptr(virSysfs) fs = testHostParse(manifest);
-    g_autofree char *log = NULL;
-    g_autofree char *lines = probe(fs, NULL, &log);
+    static const struct {
+        const char *manifest;
+        const char *lines;
+        const char *cdev;
+    } some[] = {
+        { BASE,
+          "smmu3.0x0000000011000000 0001:03:00.0 (0001:01:00.0: a reset would take virtual functions of 0001:01:00.0 away; "
+          "0001:01:00.1: a reset would take virtual functions of 0001:01:00.0 away; "
+          "0001:02:00.0: firmware asks for a direct mapping of it)\n",
+          "vfio4" },
+        { BASE DEVICE("0001:01:00.2", "6") "sys/devices/pci/0001:01:00.2/physfn -> ../0001:01:00.0\n",
+          "smmu3.0x0000000011000000 0001:01:00.2\n", "vfio6" },
+    };
+    size_t i;
 
-    g_assert_cmpstr(lines, ==,
-                    "smmu3.0x0000000011000000 0001:00:03.0 (0001:00:01.0: a reset would take its 2 virtual functions away; "
-                    "0001:00:02.0: firmware asks for a direct mapping of it)\n");
-    g_assert_cmpstr(log, ==, "open iommu\nclose iommu\nopen iommu\nopen vfio/devices/vfio3\nbind\ninfo 0\n"
-                             "info 3 by name\ninfo 2 by name\nclose vfio/devices/vfio3\nclose iommu\n");
+    for (i = 0; i < G_N_ELEMENTS(some); i++) {
+        g_autoptr(virSysfs) fs = testHostParse(some[i].manifest);
+        g_autofree char *expected = g_strdup_printf("open iommu\nclose iommu\nopen iommu\nopen vfio/devices/%s\nbind\n"
+                                                    "info 0\ninfo 3 by name\ninfo 2 by name\n"
+                                                    "close vfio/devices/%s\nclose iommu\n", some[i].cdev, some[i].cdev);
+        g_autofree char *log = NULL;
+        g_autofree char *lines = probe(fs, NULL, 0, &log);
+
+        g_assert_cmpstr(lines, ==, some[i].lines);
+        g_assert_cmpstr(log, ==, expected);
+    }
+}
+
+/* A kernel that cannot tell resets one device, and no more. */
+static void
+testKernelCannot(void)
+{
+    static const char why[] = "IOMMU_GET_HW_INFO: Operation not supported (EOPNOTSUPP): the kernel is older than 6.13, or has "
+                              "no CONFIG_ARM_SMMU_V3_IOMMUFD";
+    g_autoptr(virSysfs) fs = testHostRead("grace");
+    g_autofree char *log = NULL;
+    g_autofree char *lines = probe(fs, NULL, EOPNOTSUPP, &log);
+    g_autofree char *first = g_strdup_printf("smmu3.0x0000000005000000 - (0008:03:00.0: %s; 5 not bound to a VFIO driver)\n", why);
+    g_autofree char *second = g_strdup_printf("smmu3.0x0000000011000000 - (nor would they be through another device: %s)\n", why);
+
+    g_assert_true(g_str_has_prefix(lines, first));
+    g_assert_true(g_str_has_prefix(lines + strlen(first), second));
+    g_assert_cmpstr(log, ==, "open iommu\nclose iommu\nopen iommu\nopen vfio/devices/vfio7\nbind\ninfo 0\n"
+                             "close vfio/devices/vfio7\nclose iommu\n");
 }
 
 static void
@@ -383,6 +421,7 @@ main(int argc, char **argv)
     g_test_add_func("/iommufd/errors", testErrors);
     g_test_add_func("/iommufd/host", testHost);
     g_test_add_func("/iommufd/unfit", testUnfit);
+    g_test_add_func("/iommufd/kernel-cannot", testKernelCannot);
     g_test_add_func("/iommufd/no-iommufd", testNoIommufd);
     return g_test_run();
 }

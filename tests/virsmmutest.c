@@ -523,6 +523,10 @@ testWrong(void)
           "'" PROBE "idr0' holds no 32-bit number: write it as 0x and hex digits" },
         { PROBE "cmdqv = yes\n",
           "'" PROBE "cmdqv' is not of the form 'VERSION LOG2VCMDQS LOG2VSIDS'" },
+        { PROBE "cmdqv = 1 -1 4\n", "'" PROBE "cmdqv' is not of the form 'VERSION LOG2VCMDQS LOG2VSIDS'" },
+        { PROBE "cmdqv = +1 1 4\n", "'" PROBE "cmdqv' is not of the form 'VERSION LOG2VCMDQS LOG2VSIDS'" },
+        { PROBE "cmdqv = 1 16 4\n", "'" PROBE "cmdqv' is not of the form 'VERSION LOG2VCMDQS LOG2VSIDS'" },
+        { PROBE "cmdqv = 1 1 999\n", "'" PROBE "cmdqv' is not of the form 'VERSION LOG2VCMDQS LOG2VSIDS'" },
         { PROBE "cmdqv = 1 1 4 4\n",
           "'" PROBE "cmdqv' is not of the form 'VERSION LOG2VCMDQS LOG2VSIDS'" },
         { SMMU "/numa_node = x\n", "host file 'sys/class/iommu/smmu3.0x0000000011000000/device/"

@@ -99,7 +99,8 @@ bindDevice(const virIOMMUFDCalls *calls, int iommufd, int device, uint32_t *ret_
     static const errnoMeaning meanings[] = {
         { EINVAL, "a process uses the device, or its SMMU or firmware rules it out" },
         { EBUSY, "a process has opened its group by the older VFIO interface, or uses a device of it" },
-        { EPERM, "another device of its group is not free" },
+        { EPERM, "another device of its group is not free, or its interrupts are not isolated" },
+        { EAGAIN, "it is being reset; try again" },
         { EACCES, "it is a virtual function, and its physical function asks for a token" },
         { ENOTTY, "the kernel is older than 6.6" },
         { 0, NULL },
@@ -177,15 +178,17 @@ getCmdqv(const virIOMMUFDCalls *calls, int iommufd, uint32_t devid, virIOMMUFDIn
 }
 
 bool
-virIOMMUFDQuery(const virIOMMUFDCalls *calls, const char *cdev, virIOMMUFDInfo *ret_info, GError **error)
+virIOMMUFDQuery(const virIOMMUFDCalls *calls, const char *cdev, virIOMMUFDInfo *ret_info, bool *ret_bound,
+                GError **error)
 {
     virIOMMUFDInfo info = { 0 };
     int iommufd = openIommufd(calls, error);
     int device = iommufd < 0 ? -1 : openDevice(calls, cdev, error);
     uint32_t devid = 0;
-    bool good = device >= 0 && bindDevice(calls, iommufd, device, &devid, error) &&
-                getRegisters(calls, iommufd, devid, &info.regs, error);
+    bool good;
 
+    *ret_bound = device >= 0 && bindDevice(calls, iommufd, device, &devid, error);
+    good = *ret_bound && getRegisters(calls, iommufd, devid, &info.regs, error);
     if (good) {
         getCmdqv(calls, iommufd, devid, &info);
         *ret_info = info;

@@ -78,8 +78,10 @@ typedef struct {
 
 /* Asks through the character device @cdev ("/dev/vfio/devices/vfio0") of a device that is bound to a driver of the VFIO
  * family. Opens /dev/iommu for it; all is closed again. An error (VIOMMU_ERROR_HOST) names the call that failed,
- * errno, and what that means; a device that somebody uses is one, and is not touched. */
-bool virIOMMUFDQuery(const virIOMMUFDCalls *calls, const char *cdev, virIOMMUFDInfo *ret_info, GError **error);
+ * errno, and what that means; a device that somebody uses is one, and is not touched. *@ret_bound says whether the
+ * device was bound, and so reset, with an error too: then it is the kernel that cannot tell. */
+bool virIOMMUFDQuery(const virIOMMUFDCalls *calls, const char *cdev, virIOMMUFDInfo *ret_info, bool *ret_bound,
+                     GError **error);
 
 /* Whether /dev/iommu can be opened; an error says why not. */
 bool virIOMMUFDIsUsable(const virIOMMUFDCalls *calls, GError **error);

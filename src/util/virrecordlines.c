@@ -200,9 +200,10 @@ virRecordLines(virRecord *record, const char *path, const char *const *words, GE
         if (hasOne(lines[i], words))
             g_string_append_printf(kept, "%s%s", kept->len ? "\n" : "", lines[i]);
     }
-    if (real)
-        addLine(record, real, " =", kept->str);
-    return real != NULL;
+    /* Where a link to it cannot be written, it stands where the link is. */
+    if (text)
+        addLine(record, real ? real : path, " =", kept->str);
+    return text != NULL;
 }
 
 bool

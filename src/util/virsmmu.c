@@ -19,6 +19,9 @@
 #define SMMUV3_DRIVER "arm-smmu-v3"
 #define SMMUV3_PREFIX "smmu3."
 
+/* Both numbers of a CMDQV have four bits (PARAM in tegra241-cmdqv.c). */
+#define CMDQV_LOG2_MAX 15
+
 static void
 smmuFree(virSMMU *smmu)
 {
@@ -266,7 +269,9 @@ readProbedCmdqv(virSysfs *fs, virSMMU *smmu, GError **error)
         return false;
     if (!text)
         return true;
-    if (sscanf(text, "%3u %3u %3u%n", &version, &vcmdqs, &vsids, &end) != 3 || text[end]) {
+    if (strspn(text, "0123456789 ") != strlen(text) ||
+        sscanf(text, "%3u %2u %2u%n", &version, &vcmdqs, &vsids, &end) != 3 || text[end] ||
+        vcmdqs > CMDQV_LOG2_MAX || vsids > CMDQV_LOG2_MAX) {
         g_set_error(error, VIOMMU_ERROR, VIOMMU_ERROR_HOST,
                     "'%s' is not of the form 'VERSION LOG2VCMDQS LOG2VSIDS'", path);
         return false;

@@ -92,7 +92,7 @@ findNode(const virIORT *iort, const char *name)
 
 /* What is sure without a probe is only that there is none: a device that is there may not work. */
 static virTristate
-guessCmdqv(const firmware *from, virSysfs *fs, const virSMMU *smmu, bool tree,
+guessCmdqv(const firmware *from, virSysfs *fs, virSMMU *smmu, bool tree,
            const virIORTSMMU *node)
 {
     g_autofree char *property =
@@ -103,6 +103,7 @@ guessCmdqv(const firmware *from, virSysfs *fs, const virSMMU *smmu, bool tree,
         return VIR_TRISTATE_NO;
     if (tree && !virSysfsExists(fs, property))
         return VIR_TRISTATE_NO;
+    smmu->cmdqvNamed = tree;
     if (!from->acpi || !from->uids)
         return VIR_TRISTATE_UNKNOWN;
     if (g_hash_table_size(from->uids) == 0)
@@ -111,6 +112,7 @@ guessCmdqv(const firmware *from, virSysfs *fs, const virSMMU *smmu, bool tree,
      * none. */
     if (node && (node->model != VIR_IORT_MODEL_GENERIC || !g_hash_table_contains(from->uids, uid)))
         return VIR_TRISTATE_NO;
+    smmu->cmdqvNamed = true;
     return VIR_TRISTATE_UNKNOWN;
 }
 

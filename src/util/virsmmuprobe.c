@@ -22,6 +22,7 @@ typedef struct {
     const virIOMMUFDCalls *calls;
     virSMMUTopology *topo;
     GString *manifest; /* lines of probe/ */
+    GString *stopped;  /* why no more devices are opened; empty: they are */
 } probeState;
 
 static void
@@ -52,16 +53,46 @@ compareDevices(gconstpointer a, gconstpointer b)
     return rank(one) != rank(two) ? rank(one) - rank(two) : virPCIAddrCompare(&one->addr, &two->addr);
 }
 
+/* The virtual functions that @dev has now: "0", or NULL where it can have none. */
+static char *
+virtualFunctions(const probeState *state, const virSMMUDevice *dev)
+{
+    g_autofree char *path = g_strdup_printf(VIR_SMMU_PCI_DEVICES "/%s/sriov_numvfs", dev->name);
+
+    return virSysfsReadText(state->fs, path, NULL);
+}
+
+/* Whose virtual functions a reset of @dev may take away, or NULL. Where it cannot be reset alone, the kernel resets its
+ * bus when it is closed (vfio_pci_dev_set_try_reset() in drivers/vfio/pci/vfio_pci_core.c); virtual functions always
+ * can. */
+static const virSMMUDevice *
+findEndangered(const probeState *state, const virSMMUDevice *dev)
+{
+    const GPtrArray *devices = virSMMUTopologyDevices(state->topo);
+    size_t i;
+
+    for (i = 0; i < devices->len && !dev->virtualFunction; i++) {
+        const virSMMUDevice *other = g_ptr_array_index(devices, i);
+        g_autofree char *functions = NULL;
+
+        if (other->addr.domain != dev->addr.domain || other->addr.bus != dev->addr.bus)
+            continue;
+        functions = virtualFunctions(state, other);
+        if (functions && strcmp(functions, "0") != 0)
+            return other;
+    }
+    return NULL;
+}
+
 /* Why @dev is not to be opened, or NULL. */
 static char *
 unfitness(const probeState *state, const virSMMUDevice *dev)
 {
-    g_autofree char *path = g_strdup_printf(VIR_SMMU_PCI_DEVICES "/%s/sriov_numvfs", dev->name);
-    g_autofree char *functions = virSysfsReadText(state->fs, path, NULL);
+    const virSMMUDevice *endangered = findEndangered(state, dev);
     const virSMMUGroup *group = virSMMUTopologyFindGroup(state->topo, dev->group);
 
-    if (functions && strcmp(functions, "0") != 0)
-        return g_strdup_printf("a reset would take its %s virtual functions away", functions);
+    if (endangered)
+        return g_strdup_printf("a reset would take virtual functions of %s away", endangered->name);
     if (group && group->direct)
         return g_strdup("firmware asks for a direct mapping of it");
     return NULL;
@@ -83,16 +114,20 @@ noteWhy(GPtrArray *whys, const virSMMUDevice *dev, const char *why)
     g_ptr_array_add(whys, g_strdup_printf("%s: %s", dev->name, why));
 }
 
+/* Once a device was bound, and the kernel could not tell even so, no other device is reset for that. */
 static bool
-askDevice(const probeState *state, const virSMMUDevice *dev, GPtrArray *whys, virIOMMUFDInfo *ret_info)
+askDevice(probeState *state, const virSMMUDevice *dev, GPtrArray *whys, virIOMMUFDInfo *ret_info)
 {
     g_autofree char *why = unfitness(state, dev);
     g_autofree char *cdev = why ? NULL : findCdev(state, dev);
     g_autoptr(GError) error = NULL;
+    bool bound = false;
 
-    if (cdev && virIOMMUFDQuery(state->calls, cdev, ret_info, &error))
+    if (cdev && virIOMMUFDQuery(state->calls, cdev, ret_info, &bound, &error))
         return true;
     noteWhy(whys, dev, why ? why : error ? error->message : "it has left its VFIO driver");
+    if (bound)
+        g_string_printf(state->stopped, "nor would they be through another device: %s", error->message);
     return false;
 }
 
@@ -154,7 +189,7 @@ joinWhys(GPtrArray *whys, unsigned unbound)
 }
 
 static bool
-probeSMMU(const probeState *state, const virSMMU *smmu, GPtrArray *probes, GError **error)
+probeSMMU(probeState *state, const virSMMU *smmu, GPtrArray *probes, GError **error)
 {
     unsigned unbound = 0;
     g_autoptr(GPtrArray) devices = listDevices(state, smmu, &unbound, error);
@@ -168,7 +203,11 @@ probeSMMU(const probeState *state, const virSMMU *smmu, GPtrArray *probes, GErro
     probe = g_new0(virSMMUProbe, 1);
     probe->smmu = g_strdup(smmu->name);
     g_ptr_array_add(probes, probe);
-    for (i = 0; i < devices->len && !probe->device; i++) {
+    if (state->stopped->len) {
+        probe->why = g_strdup(state->stopped->str);
+        return true;
+    }
+    for (i = 0; i < devices->len && !probe->device && !state->stopped->len; i++) {
         const virSMMUDevice *dev = g_ptr_array_index(devices, i);
 
         if (!askDevice(state, dev, whys, &info))
@@ -188,7 +227,8 @@ virSMMUProbeHost(virSysfs *fs, const virIOMMUFDCalls *calls, GError **error)
     g_autoptr(virSMMUTopology) topo = virSMMUTopologyRead(fs, error);
     g_autoptr(GPtrArray) probes = g_ptr_array_new_with_free_func(freeProbe);
     g_autoptr(GString) manifest = g_string_new(NULL);
-    probeState state = { fs, calls, topo, manifest };
+    g_autoptr(GString) stopped = g_string_new(NULL);
+    probeState state = { fs, calls, topo, manifest, stopped };
     const GPtrArray *smmus;
     virSysfs *found;
     size_t i;
@@ -198,6 +238,7 @@ virSMMUProbeHost(virSysfs *fs, const virIOMMUFDCalls *calls, GError **error)
     smmus = virSMMUTopologySMMUs(topo);
     for (i = 0; i < smmus->len; i++) {
         const virSMMU *smmu = g_ptr_array_index(smmus, i);
+
 
         if (smmu->kind == VIR_SMMU_KIND_SMMUV3 && !probeSMMU(&state, smmu, probes, error))
             return NULL;
