@@ -27,6 +27,16 @@
 #define REGISTERS                                                                               \
     PROBE "idr1 = 0x02730010\n" PROBE "idr3 = 0x00001514\n" PROBE "idr5 = 0x00000074\n" PROBE \
           "iidr = 0x00000000\n"
+#define OTHER "sys/devices/pci/0001:00:02.0/"
+#define SECOND                                                                                        \
+    "sys/devices/platform/s/iommu/" SMMU "/devices/0001:00:02.0 -> ../../../../../pci/0001:00:02.0\n" \
+    "sys/bus/pci/devices/0001:00:02.0 -> ../../../devices/pci/0001:00:02.0\n"                         \
+    OTHER "uevent = DRIVER=vfio-pci\\nPCI_CLASS=20000\\nPCI_ID=15B3:1021\n"                           \
+    OTHER "iommu -> ../../platform/s/iommu/" SMMU "\n"                                                \
+    OTHER "iommu_group -> ../../../kernel/iommu_groups/2\n"                                           \
+    "sys/kernel/iommu_groups/2/devices/0001:00:02.0 -> ../../../../devices/pci/0001:00:02.0\n"        \
+    OTHER "vfio-dev/vfio1/dev = 511:1\n"
+#define NAMED "sys/bus/acpi/devices/NVDA200C:00/uid = 0\n"
 #define CMDQV PROBE "cmdqv = 1 1 4\n"
 #define RELEASE(text) "proc/sys/kernel/osrelease = " text "\n"
 #define OPTIONS "CONFIG_ARM_SMMU_V3=y\\nCONFIG_ARM_SMMU_V3_IOMMUFD=y\\nCONFIG_IOMMUFD=m\\nCONFIG_VFIO_PCI=m\\n"
@@ -40,7 +50,7 @@ static const struct {
 } cases[] = {
     { "", "H01", VIOMMU_VERDICT_PASS, NULL, "1 found" },
     { "", "H02", VIOMMU_VERDICT_NOTE, "not known: the kernel tells it only to who holds a device through iommufd",
-      "'viommu check --probe' asks it" },
+      "'--probe' on that host asks it" },
     { PROBE "idr0 = 0x0d44101b\n" REGISTERS, "H02", VIOMMU_VERDICT_PASS, NULL, "1 of 1" },
     { PROBE "idr0 = 0x0d44101a\n" REGISTERS, "H02", VIOMMU_VERDICT_FAIL,
       "'" SMMU "' cannot nest: IDR0.S2P is 0: it has no stage 2", NULL },
@@ -80,12 +90,24 @@ static const struct {
     { NODES, "H07", VIOMMU_VERDICT_PASS, NULL, NULL },
     { "dev/iommu =\n", "H07", VIOMMU_VERDICT_FAIL, "no node for 0001:00:01.0",
       "use a kernel with CONFIG_VFIO_DEVICE_CDEV, and udev" },
+    /* One of two: that is no fault of the host. */
+    { NODES SECOND, "H07", VIOMMU_VERDICT_WARN, "no node for 0001:00:02.0",
+      "use a kernel with CONFIG_VFIO_DEVICE_CDEV, and udev" },
+    { NODES SECOND "sys/kernel/iommu_groups/2/reserved_regions = 0x0000000000000000 0x0000000000000fff direct\n", "H08",
+      VIOMMU_VERDICT_WARN, "not to be given: 0001:00:02.0 (direct region)",
+      "use others; 'viommu host' shows the groups" },
+    /* Firmware names a CMDQV, and the kernel does not drive it. */
+    { RELEASE("6.14.1") NAMED, "H05", VIOMMU_VERDICT_WARN,
+      "Linux 6.14.1; CMDQV for guests came with 6.17, if the distribution has not added it", "boot a newer kernel" },
+    { RELEASE("6.17") "boot/config-6.17 = " OPTIONS "CONFIG_VFIO_DEVICE_CDEV=y\n" NAMED, "H06", VIOMMU_VERDICT_WARN,
+      "it has no CONFIG_TEGRA241_CMDQV", "boot a kernel that has, or guests get no command queues" },
     { NODES, "H08", VIOMMU_VERDICT_PASS, NULL, NULL },
+    { "", "H07", VIOMMU_VERDICT_NOTE, "not known: nothing of /dev is recorded", NULL },
     { "sys/kernel/iommu_groups/1/devices/0001:00:02.0 -> ../../../../devices/pci/0001:00:02.0\n", "H08",
-      VIOMMU_VERDICT_WARN, "not to be given: 0001:00:01.0 (not alone in its IOMMU group)",
+      VIOMMU_VERDICT_FAIL, "not to be given: 0001:00:01.0 (not alone in its IOMMU group)",
       "use others; 'viommu host' shows the groups" },
     { "sys/kernel/iommu_groups/1/reserved_regions = 0x0000000000000000 0x0000000000000fff direct\n", "H08",
-      VIOMMU_VERDICT_WARN, "not to be given: 0001:00:01.0 (direct region)", "use others; 'viommu host' shows the groups" },
+      VIOMMU_VERDICT_FAIL, "not to be given: 0001:00:01.0 (direct region)", "use others; 'viommu host' shows the groups" },
     { "sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages = 0\n", "H09", -1, NULL, NULL },
     { CMDQV, "H09", VIOMMU_VERDICT_NOTE, "not known", NULL },
     { "sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages = 0\n" CMDQV, "H09", VIOMMU_VERDICT_WARN,

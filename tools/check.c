@@ -23,36 +23,38 @@ showJSON(const GPtrArray *findings, GString *out)
     return viommuFindingsHaveError(findings) ? VIOMMU_EXIT_REFUSED : VIOMMU_EXIT_DONE;
 }
 
-/* Libvirt is asked only with --connect. */
+/* Asks libvirt, with --connect. */
 static bool
-checkPeer(const viommuOptions *opts, GPtrArray *verdicts, GError **error)
+loadPeer(const viommuOptions *opts, viommuLibvirtVersions *ret_versions, GError **error)
 {
-    viommuLibvirtVersions versions = { 0 };
     g_autoptr(viommuLibvirt) conn = NULL;
 
     if (!opts->connect)
         return true;
     conn = viommuLibvirtOpen(opts->connect, VIOMMU_LIBVIRT_READ, error);
-    if (!conn || !viommuLibvirtGetVersions(conn, &versions, error))
-        return false;
-    viommuHostCheckPeer(verdicts, versions.libvirt, versions.qemu);
-    return true;
+    return conn && (opts->host || viommuLoadIsHere(conn, error)) &&
+           viommuLibvirtGetVersions(conn, ret_versions, error);
 }
 
 static viommuExit
 checkHost(const viommuOptions *opts, GString *out, GError **error)
 {
-    g_autoptr(virSysfs) fs = viommuLoadHost(opts, error);
+    viommuLibvirtVersions versions = { 0 };
+    /* Before any device is probed. */
+    bool good = loadPeer(opts, &versions, error);
+    g_autoptr(virSysfs) fs = good ? viommuLoadHost(opts, error) : NULL;
     g_autoptr(virSMMUTopology) topo = fs ? virSMMUTopologyRead(fs, error) : NULL;
     g_autoptr(GPtrArray) verdicts = topo ? viommuHostCheck(topo, fs, error) : NULL;
     g_autoptr(GPtrArray) findings = NULL;
 
-    if (!verdicts || !checkPeer(opts, verdicts, error))
+    if (!verdicts)
         return VIOMMU_EXIT_UNREACHABLE;
+    if (opts->connect)
+        viommuHostCheckPeer(verdicts, versions.libvirt, versions.qemu);
     findings = viommuHostCheckFindings(verdicts);
     if (strcmp(opts->format, "json") == 0)
         return showJSON(findings, out);
-    viommuHostCheckFormat(verdicts, viommuTermHasColour(STDOUT_FILENO), out);
+    viommuHostCheckFormat(verdicts, opts->quiet, viommuTermHasColour(STDOUT_FILENO), out);
     return viommuFindingsHaveError(findings) ? VIOMMU_EXIT_REFUSED : VIOMMU_EXIT_DONE;
 }
 

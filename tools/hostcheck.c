@@ -56,6 +56,7 @@ checkUnits(const virSMMUTopology *topo, GPtrArray *verdicts)
     viommuVerdict *units = add(verdicts, "H01", "for SMMUv3 units");
     const GPtrArray *smmus = virSMMUTopologySMMUs(topo);
     g_autofree char *lacks = NULL;
+    g_autofree char *open = NULL;
     unsigned count = 0, able = 0, unknown = 0;
     viommuVerdict *nesting;
     size_t i;
@@ -71,6 +72,8 @@ checkUnits(const virSMMUTopology *topo, GPtrArray *verdicts)
         nest = virSMMUCanServe(smmu, &why);
         able += nest == VIR_TRISTATE_YES;
         unknown += nest == VIR_TRISTATE_UNKNOWN;
+        if (nest == VIR_TRISTATE_UNKNOWN && smmu->regs.known && !open)
+            open = g_strdup_printf("not known of '%s': %s", smmu->name, why);
         if (nest == VIR_TRISTATE_NO && !lacks)
             lacks = g_strdup_printf("'%s' cannot nest: %s", smmu->name, why);
     }
@@ -83,10 +86,12 @@ checkUnits(const virSMMUTopology *topo, GPtrArray *verdicts)
     nesting = add(verdicts, "H02", "for nested translation");
     if (able) {
         nesting->hint = g_strdup_printf("%u of %u", able, count);
+    } else if (open) {
+        judge(nesting, VIOMMU_VERDICT_NOTE, open, NULL);
     } else if (unknown) {
         judge(nesting, VIOMMU_VERDICT_NOTE,
               "not known: the kernel tells it only to who holds a device through iommufd",
-              "'viommu check --probe' asks it");
+              "'--probe' on that host asks it");
     } else {
         judge(nesting, VIOMMU_VERDICT_FAIL, lacks, NULL);
     }
@@ -110,7 +115,7 @@ checkIommufd(const virSMMUTopology *topo, GPtrArray *verdicts)
     }
 }
 
-/* Some SMMU surely has command queues for guests. */
+/* Some SMMU has command queues for guests, or would with another kernel. */
 static bool
 hasCmdqv(const virSMMUTopology *topo)
 {
@@ -118,7 +123,9 @@ hasCmdqv(const virSMMUTopology *topo)
     size_t i;
 
     for (i = 0; i < smmus->len; i++) {
-        if (((const virSMMU *)g_ptr_array_index(smmus, i))->cmdqv == VIR_TRISTATE_YES)
+        const virSMMU *smmu = g_ptr_array_index(smmus, i);
+
+        if (smmu->cmdqv == VIR_TRISTATE_YES || smmu->cmdqvNamed)
             return true;
     }
     return false;
@@ -215,8 +222,16 @@ ruleOut(const virSMMUTopology *topo, const virSMMUDevice *dev)
     return dev->behindBridge ? " (behind a conventional bridge)" : NULL;
 }
 
+/* A fault of all devices is one of the host, a fault of some is not. */
 static void
-judgeDevices(unsigned bound, const nameList *nodeless, const nameList *unfit, GPtrArray *verdicts)
+judgeSome(viommuVerdict *verdict, const nameList *names, unsigned all, const char *hint)
+{
+    if (names->count)
+        judge(verdict, names->count == all ? VIOMMU_VERDICT_FAIL : VIOMMU_VERDICT_WARN, names->text->str, hint);
+}
+
+static void
+judgeDevices(unsigned bound, bool haveNodes, const nameList *nodeless, const nameList *unfit, GPtrArray *verdicts)
 {
     viommuVerdict *verdict = add(verdicts, "H04", "for PCI devices bound to a VFIO driver");
 
@@ -227,12 +242,12 @@ judgeDevices(unsigned bound, const nameList *nodeless, const nameList *unfit, GP
     }
     verdict->hint = g_strdup_printf("%u found", bound);
     verdict = add(verdicts, "H07", "if they have a node below '/dev/vfio/devices'");
-    if (nodeless->count)
-        judge(verdict, VIOMMU_VERDICT_FAIL, nodeless->text->str,
-              "use a kernel with CONFIG_VFIO_DEVICE_CDEV, and udev");
-    verdict = add(verdicts, "H08", "if they can be given to a guest one by one");
-    if (unfit->count)
-        judge(verdict, VIOMMU_VERDICT_WARN, unfit->text->str, "use others; 'viommu host' shows the groups");
+    if (haveNodes)
+        judgeSome(verdict, nodeless, bound, "use a kernel with CONFIG_VFIO_DEVICE_CDEV, and udev");
+    else
+        judge(verdict, VIOMMU_VERDICT_NOTE, "not known: nothing of /dev is recorded", NULL);
+    judgeSome(add(verdicts, "H08", "if they can be given to a guest one by one"), unfit, bound,
+              "use others; 'viommu host' shows the groups");
 }
 
 static bool
@@ -265,7 +280,7 @@ checkDevices(virSMMUTopology *topo, virSysfs *fs, GPtrArray *verdicts, GError **
         if (why)
             addName(&unfit, dev->name, why);
     }
-    judgeDevices(bound, &nodeless, &unfit, verdicts);
+    judgeDevices(bound, virSysfsExists(fs, "dev"), &nodeless, &unfit, verdicts);
     return true;
 }
 
@@ -334,7 +349,7 @@ viommuHostCheck(virSMMUTopology *topo, virSysfs *fs, GError **error)
 }
 
 void
-viommuHostCheckFormat(const GPtrArray *verdicts, bool coloured, GString *out)
+viommuHostCheckFormat(const GPtrArray *verdicts, bool quiet, bool coloured, GString *out)
 {
     static const struct {
         const char *name;
@@ -351,6 +366,8 @@ viommuHostCheckFormat(const GPtrArray *verdicts, bool coloured, GString *out)
         const viommuVerdict *verdict = g_ptr_array_index(verdicts, i);
         g_autofree char *title = g_strdup_printf("Checking %s", verdict->title);
 
+        if (quiet && (verdict->verdict == VIOMMU_VERDICT_NOTE || verdict->verdict == VIOMMU_VERDICT_WARN))
+            continue;
         g_string_append_printf(out, "%6s: %-69s: ", "VSMMU", title);
         viommuAppendColoured(out, coloured, names[verdict->verdict].colour,
                              names[verdict->verdict].name);

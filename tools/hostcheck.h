@@ -32,6 +32,6 @@ void viommuHostCheckPeer(GPtrArray *verdicts, unsigned libvirt, unsigned qemu);
  * fails. */
 GPtrArray *viommuHostCheck(virSMMUTopology *topo, virSysfs *fs, GError **error);
 
-/* As virt-host-validate prints them; and as findings. */
-void viommuHostCheckFormat(const GPtrArray *verdicts, bool coloured, GString *out);
+/* As virt-host-validate prints them, without warnings and notes if @quiet; and as findings. */
+void viommuHostCheckFormat(const GPtrArray *verdicts, bool quiet, bool coloured, GString *out);
 GPtrArray *viommuHostCheckFindings(const GPtrArray *verdicts);

@@ -188,8 +188,8 @@ loadNetworkFile(viommuInput *input, const char *file, GError **error)
 }
 
 /* Without --host the devices are looked up here, so libvirt must be here too. */
-static bool
-isSameHost(viommuLibvirt *conn, GError **error)
+bool
+viommuLoadIsHere(viommuLibvirt *conn, GError **error)
 {
     g_autofree char *theirs = viommuLibvirtHostname(conn, error);
     const char *ours = g_get_host_name();
@@ -265,7 +265,7 @@ viommuInputLoad(viommuInput *input, GError **error)
         if (!input->conn)
             return false;
     }
-    if (input->conn && !opts->host && !isSameHost(input->conn, error))
+    if (input->conn && !opts->host && !viommuLoadIsHere(input->conn, error))
         return false;
     fs = viommuLoadHost(opts, error);
     input->host->policy = opts->policy;

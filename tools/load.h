@@ -21,6 +21,9 @@ void viommuLoadPrefix(GError **error, const char *path);
 /* The host of --host: a record, a directory, or without it this machine. */
 virSysfs *viommuLoadHost(const viommuOptions *opts, GError **error);
 
+/* True if libvirt is on this machine; an error says that its host's record is needed. */
+bool viommuLoadIsHere(viommuLibvirt *conn, GError **error);
+
 /* A domain, and what was read for it. */
 typedef struct {
     const viommuOptions *opts; /* borrowed, as is file */

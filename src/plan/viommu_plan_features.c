@@ -62,7 +62,10 @@ checkAsked(planState *state, const viommuVSMMU *vsmmu, unsigned line)
                       "Host SMMUv3 supports fewer bits of IPA than the vSMMU OAS implies");
     if (asked->cmdqv == 1 && virSMMUCmdqvFits(smmu, &why) == VIR_TRISTATE_NO)
         refuseFeature(state, vsmmu, line, "cmdqv",
-                      smmu->cmdqv == VIR_TRISTATE_NO ? "no CMDQV" : "not a CMDQV that QEMU takes", why);
+                      smmu->cmdqv != VIR_TRISTATE_NO ? "not a CMDQV that QEMU takes"
+                      : smmu->cmdqvNamed             ? "the kernel does not drive its CMDQV"
+                                                     : "no CMDQV",
+                      why);
 }
 
 /* A vSMMU without device at start: nothing tells QEMU what "auto" means. */
