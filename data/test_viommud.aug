@@ -1,6 +1,7 @@
 module Test_viommud =
    let conf = "# Which domains
 policy = \"smmuv3\"
+registers = \"/etc/viommu/registers.sysfs\"
 
   libvirt_sock=\"/run/libvirt-direct/libvirt-sock\"
 libvirt_sock_ro = \"/run/libvirt-direct/libvirt-sock-ro\"
@@ -17,6 +18,7 @@ query_timeout = 15
    test Viommud.lns get conf =
         { "#comment" = "Which domains" }
         { "policy" = "smmuv3" }
+        { "registers" = "/etc/viommu/registers.sysfs" }
         { "#empty" }
         { "libvirt_sock" = "/run/libvirt-direct/libvirt-sock" }
         { "libvirt_sock_ro" = "/run/libvirt-direct/libvirt-sock-ro" }

@@ -15,6 +15,7 @@ module Viommud =
 
    (* In the order of the file. *)
    let entry = str_entry "policy"
+             | str_entry "registers"
              | str_entry "libvirt_sock"
              | str_entry "libvirt_sock_ro"
              | str_entry "unix_sock_dir"

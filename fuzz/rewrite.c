@@ -36,7 +36,7 @@ static viommuPeer peer;
 static bool looked; /* at the host */
 
 static virSysfs *
-openHost(GError **error)
+openHost(const void *data, GError **error)
 {
     g_autoptr(GString) record = fuzzHostRecord();
 

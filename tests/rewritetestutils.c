@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * openHost has no data of its own, so that the conversation that is going on is kept here.
+ * markHost has no data of its own, so that the conversation that is going on is kept here.
  */
 #include "rewritetestutils.h"
 
@@ -39,7 +39,7 @@ note(const char *what, const char *name)
 }
 
 static virSysfs *
-openHost(GError **error)
+openHost(const void *data, GError **error)
 {
     note("host", NULL);
     if (now.world->host)

@@ -299,6 +299,21 @@ testShipped(void)
     g_assert_cmpstr(found, ==, DEFAULTS);
 }
 
+/* What has no default. */
+static void
+testRegisters(void)
+{
+    g_autoptr(viommuConfig) config = viommuConfigNew();
+    g_autofree char *found = NULL;
+
+    g_assert_null(config->registers);
+    g_assert_true(viommuConfigParse(config, NAME, "registers = \"/r\"", NULL));
+    g_assert_cmpstr(config->registers, ==, "/r");
+    found = format(config);
+    g_assert_cmpstr(found, ==, DEFAULTS);
+    checkBad("registers = \"r\"", NAME ":1: registers wants an absolute path in double quotes");
+}
+
 int
 main(int argc, char **argv)
 {
@@ -312,6 +327,7 @@ main(int argc, char **argv)
     g_test_add_func("/config/bad-later", testBadLater);
     g_test_add_func("/config/file", testFile);
     g_test_add_func("/config/installed", testInstalled);
+    g_test_add_func("/config/registers", testRegisters);
     g_test_add_func("/config/shipped", testShipped);
     return g_test_run();
 }

@@ -24,7 +24,7 @@ typedef struct {
 } testConn;
 
 static virSysfs *
-openNothing(GError **error)
+openNothing(const void *data, GError **error)
 {
     g_set_error_literal(error, G_FILE_ERROR, G_FILE_ERROR_NOENT, "no host here");
     return NULL;
@@ -47,7 +47,7 @@ begin(testConn *test)
 
     *test = (testConn){ .config = viommuConfigNew() };
     test->options = (viommuConnOptions){ .config = test->config, .client = "test", .counts = &test->counts,
-                                         .rewrite = { VIOMMU_POLICY_OFF, openNothing, NULL } };
+                                         .rewrite = { VIOMMU_POLICY_OFF, openNothing, NULL, NULL } };
     pairOf(&test->client, &client);
     pairOf(&test->libvirt, &libvirt);
     test->conn = viommuConnNew(client, client, libvirt, &test->options);

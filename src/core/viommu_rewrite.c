@@ -175,7 +175,7 @@ readHost(viommuRewrite *self, viommuRewriteVerdict *ret_verdict)
 
     if (!mark || g_strcmp0(mark, peer->hostMark) != 0) {
         g_clear_pointer(&peer->hostMark, g_free);
-        fs = self->context->openHost(&error);
+        fs = self->context->openHost(self->context->data, &error);
         if (!fs || !viommuHostRead(self->host, fs, &error))
             return viommuRewriteRefuseError(self, g_steal_pointer(&error), ret_verdict);
         peer->hostMark = g_steal_pointer(&mark);

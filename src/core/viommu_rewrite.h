@@ -47,11 +47,12 @@ void viommuPeerClear(viommuPeer *peer);
 /* What does not change from call to call. */
 typedef struct {
     viommuPolicy policy;
-    virSysfs *(*openHost)(GError **error);
+    virSysfs *(*openHost)(const void *data, GError **error);
     /* Gives something that changes whenever a device comes, goes or changes its driver (free with
      * g_free): what was read of the host counts as long as it stays the same. Without it, or where
      * it gives NULL, the host is read for each call. */
     char *(*markHost)(void);
+    const void *data; /* for openHost */
 } viommuRewriteContext;
 
 typedef struct viommuRewrite viommuRewrite;

@@ -38,6 +38,7 @@ viommuConfigFree(viommuConfig *config)
 {
     if (!config)
         return;
+    g_free(config->registers);
     g_free(config->sockDir);
     g_free(config->sockGroup);
     g_free(config->libvirtSock);
@@ -60,6 +61,7 @@ static const struct {
     unsigned min, max;
 } keys[] = {
     { "policy", KEY_POLICY, offsetof(viommuConfig, policy), 0, 0 },
+    { "registers", KEY_PATH, offsetof(viommuConfig, registers), 0, 0 },
     { "unix_sock_dir", KEY_PATH, offsetof(viommuConfig, sockDir), 0, 0 },
     { "unix_sock_group", KEY_STRING, offsetof(viommuConfig, sockGroup), 0, 0 },
     { "unix_sock_rw_perms", KEY_PERMS, offsetof(viommuConfig, rwPerms), 0, 0777 },

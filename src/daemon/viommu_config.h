@@ -11,6 +11,7 @@
 
 typedef struct {
     viommuPolicy policy;
+    char *registers;      /* a record that has those of the SMMUs; NULL: they are not known */
     char *sockDir;        /* where the service listens */
     char *sockGroup;      /* NULL: the service's own */
     unsigned rwPerms;     /* modes of the sockets */

@@ -37,10 +37,29 @@ viommuSignalFD(const int *signals)
     return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 }
 
+/* With the registers of viommud.conf, which nobody can ask the kernel for here. */
 static virSysfs *
-openHost(GError **error)
+openHost(const void *data, GError **error)
 {
-    return virSysfsOpenRoot("/", error);
+    const viommuConfig *config = data;
+    g_autoptr(virSysfs) fs = virSysfsOpenRoot("/", error);
+    g_autofree char *text = NULL;
+    virSysfs *registers;
+    gsize len = 0;
+
+    if (!fs || !config->registers)
+        return g_steal_pointer(&fs);
+    if (!g_file_get_contents(config->registers, &text, &len, error)) {
+        g_prefix_error(error, "the registers of viommud.conf: ");
+        return NULL;
+    }
+    registers = virSysfsNewManifest(text, len, error);
+    if (!registers) {
+        g_prefix_error(error, "the registers of viommud.conf, %s: ", config->registers);
+        return NULL;
+    }
+    virSysfsSetProbed(fs, registers);
+    return g_steal_pointer(&fs);
 }
 
 /* The kernel counts what it announces to udev: devices that come and go, and drivers that are bound
@@ -57,7 +76,7 @@ markHost(void)
 viommuRewriteContext
 viommuServeRewrites(const viommuConfig *config)
 {
-    return (viommuRewriteContext){ config->policy, openHost, markHost };
+    return (viommuRewriteContext){ config->policy, openHost, markHost, config };
 }
 
 static gboolean

@@ -13,6 +13,7 @@ import hashlib
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 
@@ -35,6 +36,7 @@ CONSOLE_LOCKS = "/run/lock"
 VOLUME_SIZE, FD_SIZE = 64 << 20, 3 << 20
 EVENT_SECONDS = 60
 EDITOR, MONITOR_LOG = "/tmp/edit", "/tmp/monitor.log"
+REGISTERS = "/run/registers.sysfs"
 DISK, MEDIUM = "/tmp/installed.qcow2", "/tmp/installer.iso"
 # Of the firmware's menu, which it opens for who presses a key.
 MENU = "Device Manager"
@@ -484,7 +486,28 @@ def testRefusingHost(tap, tree):
         testShapes(tap, host, service, (testRefusals,))
 
 
+def testRegisters(tap, tree):
+    """Of a request that the SMMU does not have, known only by the registers that root wrote down."""
+    xml = forKvm(domain("registers", 17, DEVICES[:1], REQUEST.replace("/>", "><driver ril='on'/></iommu>")))
+    with DescribedHost(tree, manifest(HOST)) as host, Service(host) as without, \
+            Service(host, f'registers = "{REGISTERS}"\n', "/run/viommu-registers") as service:
+        shutil.copy(manifest(HOST), host.path(REGISTERS))
+        with open(host.path("/tmp/registers.xml"), "w", encoding="utf-8") as f:
+            f.write(xml)
+        done = host.virsh("-c", service.uri, "define", "/tmp/registers.xml")
+        tap.ok(done.returncode == 1 and "V14: ril is asked for" in done.stderr and "IDR3.RIL is 0" in done.stderr,
+               "registers: what they rule out is refused", done.stdout, done.stderr)
+        done = host.virsh("-c", without.uri, "define", "/tmp/registers.xml")
+        tap.ok("V14" not in done.stderr, "registers: without them it is not", done.stdout, done.stderr)
+        os.unlink(host.path(REGISTERS))
+        done = host.virsh("-c", service.uri, "define", "/tmp/registers.xml")
+        tap.ok(done.returncode == 1 and "the registers of viommud.conf: " in done.stderr,
+               "registers: where they cannot be read, that is said", done.stdout, done.stderr)
+
+
 def testAll(tap, tree):
+    with guarded(tap, "registers"):
+        testRegisters(tap, tree)
     with guarded(tap, f"described host {HOST}"):
         testHost(tap, tree)
     with guarded(tap, f"described host {REFUSING_HOST}"):
