@@ -131,3 +131,13 @@ testHostRemove(const char *path)
 {
     nftw(path, removeEntry, 16, FTW_DEPTH | FTW_PHYS);
 }
+
+char **
+testKeepGoing(int *argc, char **argv)
+{
+    char **args = g_new0(char *, (size_t)*argc + 2);
+
+    memcpy(args, argv, (size_t)*argc * sizeof(*args));
+    args[(*argc)++] = (char *)"-k";
+    return args;
+}

@@ -22,5 +22,8 @@ virSysfs *testHostParse(const char *manifest);
  */
 char *testHostUnpack(virSysfs *fs);
 
+/* @argv with "-k", so that a case that fails does not hide the others; for g_test_init. Free with g_free. */
+char **testKeepGoing(int *argc, char **argv);
+
 /* Removes the tree or file at @path; it need not be there. */
 void testHostRemove(const char *path);

@@ -383,13 +383,10 @@ readCases(void)
 int
 main(int argc, char **argv)
 {
-    g_autofree char **args = g_new0(char *, (size_t)argc + 2);
+    g_autofree char **args = testKeepGoing(&argc, argv);
     g_autoptr(GPtrArray) cases = NULL;
     size_t i;
 
-    /* One case that fails, or is rewritten, must not hide the others. */
-    memcpy(args, argv, (size_t)argc * sizeof(*args));
-    args[argc++] = (char *)"-k";
     g_test_init(&argc, &args, NULL);
     cases = readCases();
     for (i = 0; i < cases->len; i++) {

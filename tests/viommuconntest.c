@@ -73,6 +73,17 @@ turn(void)
         g_main_context_iteration(NULL, FALSE);
 }
 
+/* libvirt hangs up, and that is the end. */
+static void
+endByLibvirt(testConn *test)
+{
+    close(test->libvirt);
+    test->libvirt = -1;
+    turn();
+    g_assert_true(viommuConnIsOver(test->conn));
+    end(test);
+}
+
 static void
 say(int fd, const void *bytes, size_t len)
 {
@@ -132,11 +143,7 @@ testPasses(void)
     expect(test.client, reply, sizeof(reply));
     g_assert_cmpuint(test.counts.calls, ==, 1);
     g_assert_false(viommuConnIsOver(test.conn));
-    close(test.libvirt);
-    test.libvirt = -1;
-    turn();
-    g_assert_true(viommuConnIsOver(test.conn));
-    end(&test);
+    endByLibvirt(&test);
 }
 
 /* The client hangs up: libvirt hears that, and its last words are not lost. */
@@ -192,11 +199,7 @@ testLibvirtEndsInMessage(void)
     say(test.client, asking->data, asking->len);
     expect(test.client, NULL, 0);
     g_assert_false(viommuConnIsOver(test.conn));
-    close(test.libvirt);
-    test.libvirt = -1;
-    turn();
-    g_assert_true(viommuConnIsOver(test.conn));
-    end(&test);
+    endByLibvirt(&test);
 }
 
 /* The same, and the message ends: the answer stands behind it. */

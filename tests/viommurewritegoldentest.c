@@ -3,6 +3,7 @@
  * Every golden case through the rewriter: alone, and in a snapshot. What 'viommu expand' writes and refuses, a
  * client of libvirt gets, too.
  */
+#include "hosttestutils.h"
 #include "rewritetestutils.h"
 
 #include <stdio.h>
@@ -192,12 +193,10 @@ listCases(void)
 int
 main(int argc, char **argv)
 {
-    g_autofree char **args = g_new0(char *, (size_t)argc + 2);
+    g_autofree char **args = testKeepGoing(&argc, argv);
     g_autoptr(GPtrArray) cases = NULL;
     size_t i;
 
-    memcpy(args, argv, (size_t)argc * sizeof(*args));
-    args[argc++] = (char *)"-k";
     g_test_init(&argc, &args, NULL);
     g_test_set_nonfatal_assertions();
     cases = listCases();

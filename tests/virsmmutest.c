@@ -440,6 +440,67 @@ testNesting(void)
     g_assert_cmpstr(why, ==, "it is no SMMUv3");
 }
 
+/* What rules a vSMMU out: each field of QEMU's SMMUv3 with one thing else, and coherence by the devices. */
+static void
+testServe(void)
+{
+    static const virSMMURegisters good = { true, 0x0d44101b, 0x02730010, 0x00000000, 0x00000074, 0 };
+    static const struct {
+        uint32_t idr0, idr1, idr3, idr5;    /* bits that differ */
+        virTristate canwbs;                 /* of one device; the other has none */
+        virTristate answer;
+        const char *why;
+    } cases[] = {
+        { 0, 0, 0, 0, VIR_TRISTATE_YES, VIR_TRISTATE_YES, NULL },
+        { 0, 0, 0x100, 0, VIR_TRISTATE_NO, VIR_TRISTATE_YES, NULL }, /* S2FWB */
+        { 0, 0, 0, 0, VIR_TRISTATE_NO, VIR_TRISTATE_NO, "neither S2FWB (IDR3.FWB is 0) nor CANWBS (IORT)" },
+        { 0, 0, 0, 0, VIR_TRISTATE_UNKNOWN, VIR_TRISTATE_UNKNOWN,
+          "no S2FWB, and CANWBS is not known: the IORT is for root to read" },
+        { 0x1, 0, 0, 0, VIR_TRISTATE_YES, VIR_TRISTATE_NO, "IDR0.S2P is 0: it has no stage 2" },
+        { 0, 0, 0, 0x6, VIR_TRISTATE_YES, VIR_TRISTATE_NO,
+          "IDR5.OAS has less than 44 bits, the least of QEMU's vSMMU" }, /* 4 becomes 2: 40 bits */
+        { 0, 0, 0, 0x1, VIR_TRISTATE_YES, VIR_TRISTATE_YES, NULL },     /* 5: 48 bits */
+        { 0, 0, 0, 0x3, VIR_TRISTATE_YES, VIR_TRISTATE_YES, NULL },     /* 7 is reserved */
+        { 0, 0, 0, 0x20, VIR_TRISTATE_YES, VIR_TRISTATE_NO,
+          "IDR5.GRAN4K, GRAN16K and GRAN64K are not all 1, as in QEMU's vSMMU" },
+        { 0x08000000, 0, 0, 0, VIR_TRISTATE_YES, VIR_TRISTATE_NO,
+          "IDR0.ST_LEVEL says no two-level stream table, as QEMU's vSMMU has" },
+        { 0x00200000, 0, 0, 0, VIR_TRISTATE_YES, VIR_TRISTATE_NO, "IDR0.TTENDIAN says big-endian only" },
+        { 0x8, 0, 0, 0, VIR_TRISTATE_YES, VIR_TRISTATE_NO, "IDR0.TTF says no AArch64 translation tables" },
+        { 0, 0x1f, 0, 0, VIR_TRISTATE_YES, VIR_TRISTATE_NO,
+          "IDR1.SIDSIZE has less than 16 bits, as QEMU's vSMMU has" }, /* 15 */
+        { 0, 0x1, 0, 0, VIR_TRISTATE_YES, VIR_TRISTATE_YES, NULL },    /* 17 */
+    };
+    g_autoptr(GPtrArray) devices = g_ptr_array_new();
+    virSMMU smmu = { .kind = VIR_SMMU_KIND_SMMUV3, .devices = devices };
+    virSMMUDevice first = { .smmu = &smmu, .canwbs = VIR_TRISTATE_NO };
+    virSMMUDevice second = { .smmu = &smmu };
+    size_t i;
+
+    g_ptr_array_add(devices, &first);
+    g_ptr_array_add(devices, &second);
+    for (i = 0; i < G_N_ELEMENTS(cases); i++) {
+        const char *why = NULL;
+
+        g_test_message("case %zu", i);
+        smmu.regs = good;
+        smmu.regs.idr0 ^= cases[i].idr0;
+        smmu.regs.idr1 ^= cases[i].idr1;
+        smmu.regs.idr3 ^= cases[i].idr3;
+        smmu.regs.idr5 ^= cases[i].idr5;
+        second.canwbs = cases[i].canwbs;
+        g_assert_cmpint(virSMMUCanServe(&smmu, &why), ==, cases[i].answer);
+        g_assert_cmpstr(why, ==, cases[i].why);
+    }
+    smmu.regs = good;
+    g_ptr_array_set_size(devices, 0);
+    g_assert_cmpuint(virSMMUGranules(&smmu), ==, 84);
+    smmu.regs.idr5 = 0x20;
+    g_assert_cmpuint(virSMMUGranules(&smmu), ==, 16);
+    smmu.regs.known = false;
+    g_assert_cmpuint(virSMMUGranules(&smmu), ==, 0);
+}
+
 static void
 testFeatures(void)
 {
@@ -718,6 +779,7 @@ main(int argc, char **argv)
     g_test_add_func("/smmu/cmdqv", testCmdqv);
     g_test_add_func("/smmu/nesting", testNesting);
     g_test_add_func("/smmu/features", testFeatures);
+    g_test_add_func("/smmu/serve", testServe);
     g_test_add_func("/smmu/registers", testRegisters);
     g_test_add_func("/smmu/wrong", testWrong);
     g_test_add_func("/smmu/contradiction", testContradiction);

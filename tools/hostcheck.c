@@ -16,7 +16,7 @@
 #define LINUX_CMDQV 6017u
 
 /* The first QEMU with accelerated SMMUv3s. */
-#define QEMU_ACCEL 11000u
+#define QEMU_ACCEL VIOMMU_VERSION_QEMU(11, 0)
 
 /* So many devices are named. */
 #define NAMES_MAX 4
@@ -194,18 +194,13 @@ addName(nameList *list, const char *name, const char *why)
 static bool
 hasNode(virSysfs *fs, const virSMMUDevice *dev, GError **error, bool *ret_has)
 {
-    g_autofree char *path = g_strdup_printf("sys/bus/pci/devices/%s/vfio-dev", dev->name);
-    g_auto(GStrv) names = NULL;
+    g_autofree char *name = NULL;
+    g_autofree char *node = NULL;
 
-    if (!virSysfsFetchList(fs, path, &names, error))
+    if (!virSMMUDeviceFetchCdev(fs, dev, &name, error))
         return false;
-    *ret_has = false;
-    if (names && names[0]) {
-        g_autofree char *number = g_strdup_printf("%s/%s/dev", path, names[0]);
-        g_autofree char *node = g_strconcat("dev/vfio/devices/", names[0], NULL);
-
-        *ret_has = virSysfsExists(fs, number) && virSysfsExists(fs, node);
-    }
+    node = g_strconcat("dev/vfio/devices/", name, NULL);
+    *ret_has = name && virSysfsExists(fs, node);
     return true;
 }
 
@@ -320,7 +315,9 @@ viommuHostCheckPeer(GPtrArray *verdicts, unsigned libvirt, unsigned qemu)
 
     if (!viommuPlacementFitsLibvirt(libvirt, &error)) {
         judge(verdict, VIOMMU_VERDICT_FAIL, error->message, NULL);
-    } else if (qemu && qemu < QEMU_ACCEL) {
+    } else if (!libvirt || !qemu) {
+        judge(verdict, VIOMMU_VERDICT_NOTE, "not known: this libvirt runs no QEMU", "give the URI of one that does, qemu:///system");
+    } else if (qemu < QEMU_ACCEL) {
         g_autofree char *text = g_strdup_printf("QEMU %u.%u has no accelerated SMMUv3", qemu / 1000, qemu % 1000);
 
         judge(verdict, VIOMMU_VERDICT_FAIL, text, "use QEMU 11.0 or newer");

@@ -7,9 +7,6 @@
 
 #include <string.h>
 
-#define OAS_MIN 44     /* bits; the least that QEMU's vSMMU has */
-#define STREAM_BITS 16 /* IDR1.SIDSIZE of QEMU's vSMMU */
-
 /* A physical SMMU below which a vSMMU is, or (open requests) will be. */
 typedef struct {
     const virSMMU *smmu;
@@ -54,15 +51,15 @@ checkNesting(viommuChecker *checker, const backing *item, unknowns *unknown)
     if (nests == VIR_TRISTATE_NO)
         addNest(checker, item,
                 "QEMU refuses to start: Failed to allocate hwpt: Operation not supported", why);
-    if (bits >= 0 && bits < OAS_MIN) {
+    if (bits >= 0 && bits < VIR_SMMU_OAS_MIN) {
         g_autofree char *words =
             g_strdup_printf("QEMU refuses to start: Host SMMUv3 supports only %d-bit "
                             "IPA, but the vSMMU OAS implies %d-bit IPA",
-                            bits, OAS_MIN);
+                            bits, VIR_SMMU_OAS_MIN);
         g_autofree char *text =
             g_strdup_printf("IDR5.OAS says %d bits of output address, and a vSMMU has "
                             "at least %d",
-                            bits, OAS_MIN);
+                            bits, VIR_SMMU_OAS_MIN);
 
         addNest(checker, item, words, text);
     }
@@ -124,9 +121,9 @@ checkCommon(viommuChecker *checker, const backing *item)
         if (all[i].has == VIR_TRISTATE_NO)
             addLack(checker, item, all[i].words, remedy, all[i].what);
     }
-    if (bits >= 0 && bits < STREAM_BITS) {
+    if (bits >= 0 && bits < VIR_SMMU_SIDSIZE_MIN) {
         g_autofree char *words = g_strdup_printf(
-            "Host SMMUv3 SIDSIZE not compatible (host=%d, QEMU=%d)", bits, STREAM_BITS);
+            "Host SMMUv3 SIDSIZE not compatible (host=%d, QEMU=%d)", bits, VIR_SMMU_SIDSIZE_MIN);
 
         addLack(checker, item, words, remedy, "a vSMMU has StreamIDs of 16 bits (IDR1.SIDSIZE)");
     }
@@ -155,7 +152,7 @@ checkFeatures(viommuChecker *checker, const backing *item)
 
         addLack(checker, item, sizes, "lower ssidsize, or leave it out", what);
     }
-    if (features->oas > OAS_MIN && output >= OAS_MIN && output < features->oas) {
+    if (features->oas > VIR_SMMU_OAS_MIN && output >= VIR_SMMU_OAS_MIN && output < features->oas) {
         g_autofree char *sizes =
             g_strdup_printf("Host SMMUv3 supports only %d-bit IPA, but the vSMMU OAS "
                             "implies %d-bit IPA",

@@ -8,7 +8,6 @@
 #include <string.h>
 
 /* QEMU: smmuv3-accel.c takes no host with less. */
-#define OAS_MIN 44
 #define SIDSIZE_MIN 16
 
 #define NEST_REMEDY "pass through devices behind an SMMU that can nest (viommu host)"
@@ -175,11 +174,11 @@ whyUnable(const virSMMU *smmu, bool empty, inability *ret_then)
         *ret_then = (inability){ "V15", "Failed to allocate hwpt: Operation not supported", NEST_REMEDY };
         return g_strdup_printf("cannot nest: %s", why);
     }
-    if (oas >= 0 && oas < OAS_MIN) {
+    if (oas >= 0 && oas < VIR_SMMU_OAS_MIN) {
         *ret_then = (inability){
             "V15", "Host SMMUv3 supports fewer bits of IPA than the vSMMU OAS implies", NEST_REMEDY
         };
-        return g_strdup_printf("has %d bits of output address (IDR5.OAS), QEMU needs %d", oas, OAS_MIN);
+        return g_strdup_printf("has %d bits of output address (IDR5.OAS), QEMU needs %d", oas, VIR_SMMU_OAS_MIN);
     }
     if (empty && isIncoherent(smmu)) {
         *ret_then = incoherent;

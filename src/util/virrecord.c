@@ -226,7 +226,7 @@ recordKernel(virRecord *record, virSysfs *fs, GError **error)
     if (!kernel)
         return false;
     if (kernel->configPath)
-        virRecordLines(record, kernel->configPath, words, NULL);
+        virRecordLines(record, kernel->configPath, kernel->config, words);
     return true;
 }
 

@@ -187,12 +187,11 @@ hasOne(const char *line, const char *const *words)
     return false;
 }
 
-bool
-virRecordLines(virRecord *record, const char *path, const char *const *words, GError **error)
+void
+virRecordLines(virRecord *record, const char *path, const char *text, const char *const *words)
 {
-    g_autofree char *text = virSysfsReadText(record->fs, path, error);
-    g_autofree char *real = text ? canonicalPath(record, path, true) : NULL;
-    g_auto(GStrv) lines = g_strsplit(text ? text : "", "\n", -1);
+    g_autofree char *real = canonicalPath(record, path, true);
+    g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
     g_autoptr(GString) kept = g_string_new(NULL);
     size_t i;
 
@@ -201,9 +200,7 @@ virRecordLines(virRecord *record, const char *path, const char *const *words, GE
             g_string_append_printf(kept, "%s%s", kept->len ? "\n" : "", lines[i]);
     }
     /* Where a link to it cannot be written, it stands where the link is. */
-    if (text)
-        addLine(record, real ? real : path, " =", kept->str);
-    return text != NULL;
+    addLine(record, real ? real : path, " =", kept->str);
 }
 
 bool

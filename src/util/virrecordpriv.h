@@ -19,8 +19,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(virRecord, virRecordFree)
  * that nothing of that kind is there. */
 bool virRecordDirectory(virRecord *record, const char *path);
 bool virRecordText(virRecord *record, const char *path, GError **error);
-/* Of a text only the lines in which one of @words is; they end with NULL. */
-bool virRecordLines(virRecord *record, const char *path, const char *const *words, GError **error);
+/* Of @text, the file at @path, only the lines in which one of @words is; they end with NULL. */
+void virRecordLines(virRecord *record, const char *path, const char *text, const char *const *words);
 bool virRecordBytes(virRecord *record, const char *path, size_t limit, GError **error);
 
 /* For what must not be opened, such as device nodes: an empty file. */

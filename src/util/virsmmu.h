@@ -41,6 +41,10 @@ typedef struct {
     uint32_t iidr;
 } virSMMURegisters;
 
+/* What QEMU's vSMMU has at least (hw/arm/smmuv3.c): IDR5.OAS in bits, and IDR1.SIDSIZE. */
+#define VIR_SMMU_OAS_MIN 44
+#define VIR_SMMU_SIDSIZE_MIN 16
+
 typedef struct virSMMUDevice virSMMUDevice;
 
 typedef struct {
@@ -123,6 +127,10 @@ bool virSMMUTopologyLoadIds(virSMMUTopology *topo, virSysfs *fs, virSMMUDevice *
 
 /* Reads everything of @dev, and its group with the ids of the group's members. */
 bool virSMMUTopologyLoadDetails(virSMMUTopology *topo, virSysfs *fs, virSMMUDevice *dev, GError **error);
+
+/* The name of the character device of @dev ("vfio3", a node below /dev/vfio/devices), NULL if it is bound to no driver
+ * of the VFIO family (any more). False only with @error set. Free with g_free. */
+bool virSMMUDeviceFetchCdev(virSysfs *fs, const virSMMUDevice *dev, char **ret_name, GError **error);
 
 /* Reads only the NUMA node of @dev into it. */
 bool virSMMUTopologyLoadNuma(virSMMUTopology *topo, virSysfs *fs, virSMMUDevice *dev, GError **error);

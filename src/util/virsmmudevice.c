@@ -329,6 +329,18 @@ checkIOMMULink(virSysfs *fs, const virSMMUDevice *dev, GError **error)
 }
 
 bool
+virSMMUDeviceFetchCdev(virSysfs *fs, const virSMMUDevice *dev, char **ret_name, GError **error)
+{
+    g_autofree char *path = devicePath(dev->name, "vfio-dev");
+    g_auto(GStrv) names = NULL;
+
+    if (!virSysfsFetchList(fs, path, &names, error))
+        return false;
+    *ret_name = names ? g_strdup(names[0]) : NULL;
+    return true;
+}
+
+bool
 virSMMUTopologyLoadDetails(virSMMUTopology *topo, virSysfs *fs, virSMMUDevice *dev, GError **error)
 {
     g_autofree char *vfioPath = devicePath(dev->name, "vfio-dev");

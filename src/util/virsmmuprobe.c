@@ -98,16 +98,6 @@ unfitness(const probeState *state, const virSMMUDevice *dev)
     return NULL;
 }
 
-/* The path of the character device, or NULL. */
-static char *
-findCdev(const probeState *state, const virSMMUDevice *dev)
-{
-    g_autofree char *path = g_strdup_printf(VIR_SMMU_PCI_DEVICES "/%s/vfio-dev", dev->name);
-    g_auto(GStrv) names = virSysfsList(state->fs, path, NULL);
-
-    return names && names[0] ? g_strconcat(VFIO_DEVICES, names[0], NULL) : NULL;
-}
-
 static void
 noteWhy(GPtrArray *whys, const virSMMUDevice *dev, const char *why)
 {
@@ -119,10 +109,13 @@ static bool
 askDevice(probeState *state, const virSMMUDevice *dev, GPtrArray *whys, virIOMMUFDInfo *ret_info)
 {
     g_autofree char *why = unfitness(state, dev);
-    g_autofree char *cdev = why ? NULL : findCdev(state, dev);
+    g_autofree char *name = NULL;
+    g_autofree char *cdev = NULL;
     g_autoptr(GError) error = NULL;
     bool bound = false;
 
+    if (!why && virSMMUDeviceFetchCdev(state->fs, dev, &name, &error) && name)
+        cdev = g_strconcat(VFIO_DEVICES, name, NULL);
     if (cdev && virIOMMUFDQuery(state->calls, cdev, ret_info, &bound, &error))
         return true;
     noteWhy(whys, dev, why ? why : error ? error->message : "it has left its VFIO driver");

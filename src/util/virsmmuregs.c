@@ -42,10 +42,6 @@
 #define PRODUCTID_MMU_600 0x483
 #define PRODUCTID_MMU_700 0x487
 
-/* What QEMU's vSMMU has at least, in bits (hw/arm/smmuv3.c) */
-#define QEMU_OAS 44
-#define QEMU_SIDSIZE 16
-
 /* QEMU's hw/arm/tegra241-cmdqv.h: TEGRA241_CMDQV_VERSION, _NUM_CMDQ_LOG2, _NUM_SID_PER_VM_LOG2 */
 #define CMDQV_VERSION 1
 #define CMDQV_LOG2_QUEUES 1
@@ -212,18 +208,19 @@ virTristate
 virSMMUCanServe(const virSMMU *smmu, const char **ret_why)
 {
     virTristate nests = virSMMUCanNest(smmu, ret_why);
+    int bits = virSMMUOutputBits(smmu);
     const struct {
         bool lacks;
         const char *why;
     } all[] = {
-        { virSMMUOutputBits(smmu) < QEMU_OAS, "IDR5.OAS has less than 44 bits, the least of QEMU's vSMMU" },
+        { bits >= 0 && bits < VIR_SMMU_OAS_MIN, "IDR5.OAS has less than 44 bits, the least of QEMU's vSMMU" },
         { virSMMUHasAllGranules(smmu) == VIR_TRISTATE_NO,
           "IDR5.GRAN4K, GRAN16K and GRAN64K are not all 1, as in QEMU's vSMMU" },
         { virSMMUHasTwoLevelTable(smmu) == VIR_TRISTATE_NO,
           "IDR0.ST_LEVEL says no two-level stream table, as QEMU's vSMMU has" },
         { virSMMUHasLittleEndian(smmu) == VIR_TRISTATE_NO, "IDR0.TTENDIAN says big-endian only" },
         { virSMMUHasAArch64(smmu) == VIR_TRISTATE_NO, "IDR0.TTF says no AArch64 translation tables" },
-        { virSMMUStreamBits(smmu) < QEMU_SIDSIZE, "IDR1.SIDSIZE has less than 16 bits, as QEMU's vSMMU has" },
+        { virSMMUStreamBits(smmu) < VIR_SMMU_SIDSIZE_MIN, "IDR1.SIDSIZE has less than 16 bits, as QEMU's vSMMU has" },
     };
     virTristate coherent;
     size_t i;
