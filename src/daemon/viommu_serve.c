@@ -50,12 +50,13 @@ openHost(const void *data, GError **error)
     if (!fs || !config->registers)
         return g_steal_pointer(&fs);
     if (!g_file_get_contents(config->registers, &text, &len, error)) {
-        g_prefix_error(error, "the registers of viommud.conf: ");
+        g_prefix_error(error, "the registers of viommud.conf, which 'viommu record --probe' writes: ");
         return NULL;
     }
     registers = virSysfsNewManifest(text, len, error);
     if (!registers) {
-        g_prefix_error(error, "the registers of viommud.conf, %s: ", config->registers);
+        g_prefix_error(error, "the registers of viommud.conf, which 'viommu record --probe' writes, in '%s': ",
+                       config->registers);
         return NULL;
     }
     virSysfsSetProbed(fs, registers);

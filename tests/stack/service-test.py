@@ -501,7 +501,7 @@ def testRegisters(tap, tree):
         tap.ok("V14" not in done.stderr, "registers: without them it is not", done.stdout, done.stderr)
         os.unlink(host.path(REGISTERS))
         done = host.virsh("-c", service.uri, "define", "/tmp/registers.xml")
-        tap.ok(done.returncode == 1 and "the registers of viommud.conf: " in done.stderr,
+        tap.ok(done.returncode == 1 and "the registers of viommud.conf, which 'viommu record --probe' writes: " in done.stderr,
                "registers: where they cannot be read, that is said", done.stdout, done.stderr)
 
 
