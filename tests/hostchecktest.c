@@ -101,6 +101,14 @@ static const struct {
       "Linux 6.14.1; CMDQV for guests came with 6.17, if the distribution has not added it", "boot a newer kernel" },
     { RELEASE("6.17") "boot/config-6.17 = " OPTIONS "CONFIG_VFIO_DEVICE_CDEV=y\n" NAMED, "H06", VIOMMU_VERDICT_WARN,
       "it has no CONFIG_TEGRA241_CMDQV", "boot a kernel that has, or guests get no command queues" },
+    { RELEASE("..") "boot/config-.. = " OPTIONS "\n", "H06", VIOMMU_VERDICT_NOTE,
+      "not known: neither /boot nor /lib/modules has a readable config of it", NULL },
+    { RELEASE("a/6.17") "boot/config-a/6.17 = " OPTIONS "\n", "H06", VIOMMU_VERDICT_NOTE,
+      "not known: neither /boot nor /lib/modules has a readable config of it", NULL },
+    /* A device-tree host whose SMMU has the property. */
+    { RELEASE("6.14.1") "sys/devices/platform/s/of_node/nvidia,cmdqv : AAAAAQ==\n"
+      "sys/devices/platform/s/iommu/" SMMU "/device -> ../..\n", "H05", VIOMMU_VERDICT_WARN,
+      "Linux 6.14.1; CMDQV for guests came with 6.17, if the distribution has not added it", "boot a newer kernel" },
     { NODES, "H08", VIOMMU_VERDICT_PASS, NULL, NULL },
     { "", "H07", VIOMMU_VERDICT_NOTE, "not known: nothing of /dev is recorded", NULL },
     { "sys/kernel/iommu_groups/1/devices/0001:00:02.0 -> ../../../../devices/pci/0001:00:02.0\n", "H08",

@@ -389,6 +389,31 @@ testNul(void)
     g_assert_error(error, VIOMMU_ERROR, (gint)VIOMMU_ERROR_XML);
 }
 
+/* At the limits, and what looks like more than it is. */
+static void
+testLimits(void)
+{
+    g_autoptr(GString) namespaces = g_string_new("<r>");
+    g_autoptr(GString) comment = g_string_new("<r><!-- <a");
+    size_t i;
+
+    for (i = 0; i < 1000; i++)
+        g_string_append_printf(namespaces, "<a xmlns:n%zu='u'/>", i);
+    for (i = 0; i < 1001; i++)
+        g_string_append(comment, " a=''");
+    g_string_append(comment, "/> --></r>");
+    for (i = 0; i < 2; i++) {
+        g_autofree char *text = g_strconcat(namespaces->str, i ? "<a xmlns:m='u'/>" : "", "</r>", NULL);
+        g_autoptr(GError) error = NULL;
+        g_autoptr(viommuXML) xml = viommuXMLParse(text, strlen(text), &error);
+
+        g_assert_cmpint(xml != NULL, ==, i == 0);
+        g_assert_cmpstr(error ? error->message : NULL, ==,
+                        i ? "line 1: the document declares more than 1000 namespaces; remove some" : NULL);
+    }
+    viommuXMLFree(parse(comment->str));
+}
+
 int
 main(int argc, char **argv)
 {
@@ -404,5 +429,6 @@ main(int argc, char **argv)
     g_test_add_func("/xml/too-large", testTooLarge);
     g_test_add_func("/xml/nul", testNul);
     g_test_add_func("/xml/quiet", testQuiet);
+    g_test_add_func("/xml/limits", testLimits);
     return g_test_run();
 }

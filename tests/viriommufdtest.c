@@ -397,6 +397,55 @@ testKernelCannot(void)
                              "close vfio/devices/vfio7\nclose iommu\n");
 }
 
+/* Nor the next device of the same SMMU. */
+static void
+testKernelCannotAgain(void)
+{
+    g_autoptr(virSysfs) fs = testHostParse(BASE);
+    g_autofree char *log = NULL;
+    g_autofree char *lines = probe(fs, NULL, EOPNOTSUPP, &log);
+
+    g_assert_nonnull(strstr(lines, "0001:03:00.0: IOMMU_GET_HW_INFO: "));
+    g_assert_null(strstr(lines, "0001:04:00.0"));
+    g_assert_null(strstr(log, "vfio5"));
+}
+
+/* What is read stands below probe/, each value in its place. */
+static void
+testValues(void)
+{
+    answerKernel kernel = { .smmu = { .idr = { 0x10, 0x11, 0x12, 0x13, 0x14, 0x15 }, .iidr = 0x16 },
+                            .cmdqv = { .version = 1, .log2vcmdqs = 2, .log2vsids = 4 }, .log = g_string_new(NULL) };
+    const virIOMMUFDCalls calls = { answerOpen, answerIoctl, answerClose, &kernel };
+    g_autoptr(virSysfs) fs = testHostParse(BASE);
+    g_autoptr(GPtrArray) probes = virSMMUProbeHost(fs, &calls, NULL);
+    g_autoptr(virSMMUTopology) topo = virSMMUTopologyRead(fs, NULL);
+    const virSMMU *smmu = virSMMUTopologyFindSMMU(topo, "smmu3.0x0000000011000000");
+
+    g_assert_cmpuint(probes->len, ==, 1);
+    g_assert_cmphex(smmu->regs.idr0, ==, 0x10);
+    g_assert_cmphex(smmu->regs.idr1, ==, 0x11);
+    g_assert_cmphex(smmu->regs.idr3, ==, 0x13);
+    g_assert_cmphex(smmu->regs.idr5, ==, 0x15);
+    g_assert_cmphex(smmu->regs.iidr, ==, 0x16);
+    g_assert_cmpint(smmu->cmdqv, ==, VIR_TRISTATE_YES);
+    g_assert_cmpint(smmu->cmdqvLog2Queues, ==, 2);
+    g_assert_cmpint(smmu->cmdqvLog2Streams, ==, 4);
+    g_string_free(kernel.log, TRUE);
+}
+
+/* IOMMUs of other kinds are not asked. */
+static void
+testOtherKinds(void)
+{
+    g_autoptr(virSysfs) fs = testHostRead("x86-vtd");
+    g_autofree char *log = NULL;
+    g_autofree char *lines = probe(fs, NULL, 0, &log);
+
+    g_assert_cmpstr(lines, ==, "");
+    g_assert_cmpstr(log, ==, "open iommu\nclose iommu\n");
+}
+
 static void
 testNoIommufd(void)
 {
@@ -422,6 +471,9 @@ main(int argc, char **argv)
     g_test_add_func("/iommufd/host", testHost);
     g_test_add_func("/iommufd/unfit", testUnfit);
     g_test_add_func("/iommufd/kernel-cannot", testKernelCannot);
+    g_test_add_func("/iommufd/kernel-cannot-again", testKernelCannotAgain);
+    g_test_add_func("/iommufd/values", testValues);
+    g_test_add_func("/iommufd/other-kinds", testOtherKinds);
     g_test_add_func("/iommufd/no-iommufd", testNoIommufd);
     return g_test_run();
 }

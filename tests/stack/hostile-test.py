@@ -143,11 +143,29 @@ def log(tap, world):
                f"{who}, a name of two lines: one in the log", *lines)
 
 
+def logOrder(tap, world):
+    """Calls that come together are told of in their order, placed or refused."""
+    names = [f"order-{number}" for number in range(6)]
+    texts = [domain().replace(f"<name>{NAME}", f"<name>{name}") for name in names]
+    texts[2:5:2] = [text.replace("0x0002", "0x0bad") for text in texts[2:5:2]]
+    calls = b"".join(frame(DEFINE, string(xml), serial=serial) for serial, xml in enumerate(texts, 100))
+    with world.connectors["root"].connect(THROUGH).open() as client:
+        client.send(calls)
+        replies = [client.receive() for _ in texts]
+        for reply in replies:
+            if reply.status == OK:
+                defined(client, reply)
+    told = [name for line in world.service.log().splitlines() for name in names if f"'{name}'" in line]
+    refused = sum("refused" in line and "'order-" in line for line in world.service.log().splitlines())
+    tap.ok(told == names and refused == 2, "the log has them in the order of the calls", told, refused,
+           *brief(replies))
+
+
 def testAll(tap, tree):
     resource.setrlimit(resource.RLIMIT_NOFILE, (OPEN_FILES, OPEN_FILES))
     with hostileWorld(tree) as world:
         tap.ok(world.witness.atFirst == "well", "at first all is well", world.witness.atFirst)
-        for part in (messages, unfinished, beforeOpening, documents, log, *hostileload.PARTS):
+        for part in (messages, unfinished, beforeOpening, documents, log, logOrder, *hostileload.PARTS):
             with guarded(tap, part.__name__):
                 part(tap, world)
         more = memoryOf(world.service.outerPid) - world.memory
