@@ -27,15 +27,20 @@
 #define REGISTERS                                                                               \
     PROBE "idr1 = 0x02730010\n" PROBE "idr3 = 0x00001514\n" PROBE "idr5 = 0x00000074\n" PROBE \
           "iidr = 0x00000000\n"
-#define OTHER "sys/devices/pci/0001:00:02.0/"
-#define SECOND                                                                                        \
-    "sys/devices/platform/s/iommu/" SMMU "/devices/0001:00:02.0 -> ../../../../../pci/0001:00:02.0\n" \
-    "sys/bus/pci/devices/0001:00:02.0 -> ../../../devices/pci/0001:00:02.0\n"                         \
-    OTHER "uevent = DRIVER=vfio-pci\\nPCI_CLASS=20000\\nPCI_ID=15B3:1021\n"                           \
-    OTHER "iommu -> ../../platform/s/iommu/" SMMU "\n"                                                \
-    OTHER "iommu_group -> ../../../kernel/iommu_groups/2\n"                                           \
-    "sys/kernel/iommu_groups/2/devices/0001:00:02.0 -> ../../../../devices/pci/0001:00:02.0\n"        \
-    OTHER "vfio-dev/vfio1/dev = 511:1\n"
+#define BOUND(name, vfio)                                                                              \
+    "sys/devices/platform/s/iommu/" SMMU "/devices/" name " -> ../../../../../pci/" name "\n"          \
+    "sys/bus/pci/devices/" name " -> ../../../devices/pci/" name "\n"                                  \
+    "sys/devices/pci/" name "/uevent = DRIVER=vfio-pci\\nPCI_CLASS=20000\\nPCI_ID=15B3:1021\n"         \
+    "sys/devices/pci/" name "/iommu -> ../../platform/s/iommu/" SMMU "\n"                              \
+    "sys/devices/pci/" name "/iommu_group -> ../../../kernel/iommu_groups/" vfio "\n"                  \
+    "sys/kernel/iommu_groups/" vfio "/devices/" name " -> ../../../../devices/pci/" name "\n"          \
+    "sys/devices/pci/" name "/vfio-dev/vfio" vfio "/dev = 511:" vfio "\n"
+#define SECOND BOUND("0001:00:02.0", "2")
+#define FIVE SECOND BOUND("0001:00:04.0", "4") BOUND("0001:00:05.0", "5") BOUND("0001:00:06.0", "6") \
+    BOUND("0001:00:07.0", "7")
+/* The header of a bridge without capabilities. */
+#define PLAIN_BRIDGE                                                                                   \
+    "NhsOAAAAAAAAAAQGAAABAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=="
 #define NAMED "sys/bus/acpi/devices/NVDA200C:00/uid = 0\n"
 #define CMDQV PROBE "cmdqv = 1 1 4\n"
 #define RELEASE(text) "proc/sys/kernel/osrelease = " text "\n"
@@ -70,9 +75,9 @@ static const struct {
       "Linux 6.16.9; CMDQV for guests came with 6.17, if the distribution has not added it", "boot a newer kernel" },
     { RELEASE("6.17") CMDQV, "H05", VIOMMU_VERDICT_PASS, NULL, "Linux 6.17" },
     { RELEASE("6.17"), "H06", VIOMMU_VERDICT_NOTE,
-      "not known: neither /boot nor /lib/modules has a readable config of it", NULL },
+      "not known: /boot, /lib/modules and /proc/config.gz have no readable config of it", NULL },
     { RELEASE("../6.17") "boot/6.17 = " OPTIONS "\n", "H06", VIOMMU_VERDICT_NOTE,
-      "not known: neither /boot nor /lib/modules has a readable config of it", NULL },
+      "not known: /boot, /lib/modules and /proc/config.gz have no readable config of it", NULL },
     { RELEASE("6.17") "boot/config-6.17 = " OPTIONS "CONFIG_VFIO_DEVICE_CDEV=y\n", "H06", VIOMMU_VERDICT_PASS, NULL,
       NULL },
     { RELEASE("6.17") "lib/modules/6.17/config = CONFIG_VFIO_DEVICE_CDEV=y\\n" OPTIONS "\n", "H06",
@@ -95,16 +100,22 @@ static const struct {
       "use a kernel with CONFIG_VFIO_DEVICE_CDEV, and udev" },
     { NODES SECOND "sys/kernel/iommu_groups/2/reserved_regions = 0x0000000000000000 0x0000000000000fff direct\n", "H08",
       VIOMMU_VERDICT_WARN, "not to be given: 0001:00:02.0 (direct region)",
-      "use others; 'viommu host' shows the groups" },
+      "use others; see 'viommu host'" },
     /* Firmware names a CMDQV, and the kernel does not drive it. */
     { RELEASE("6.14.1") NAMED, "H05", VIOMMU_VERDICT_WARN,
       "Linux 6.14.1; CMDQV for guests came with 6.17, if the distribution has not added it", "boot a newer kernel" },
     { RELEASE("6.17") "boot/config-6.17 = " OPTIONS "CONFIG_VFIO_DEVICE_CDEV=y\n" NAMED, "H06", VIOMMU_VERDICT_WARN,
       "it has no CONFIG_TEGRA241_CMDQV", "boot a kernel that has, or guests get no command queues" },
+    { RELEASE("6.17") "proc/config.gz : H4sIAAAAAAACA3P293PzdI93DPKND/b1DY0PM7at5HLGEIz39Acy3FwQkjCBXJhAmJunf3yAsydQRFkBWczFNczT2T"
+      "XeGUgrZBYr5OWXKBSnlnABAKCJeqx6AAAA\n", "H06",
+      VIOMMU_VERDICT_FAIL, "it has no CONFIG_VFIO_DEVICE_CDEV", "boot a kernel that has" },
+    /* ends in the middle */
+    { RELEASE("6.17") "proc/config.gz : H4sIAAAAAAACA3P293PzdI93DPKND/b1DY0PM7at5HLGEIz39Acy3FwQkjCBXA==\n", "H06", VIOMMU_VERDICT_NOTE,
+      "not known: /boot, /lib/modules and /proc/config.gz have no readable config of it", NULL },
     { RELEASE("..") "boot/config-.. = " OPTIONS "\n", "H06", VIOMMU_VERDICT_NOTE,
-      "not known: neither /boot nor /lib/modules has a readable config of it", NULL },
+      "not known: /boot, /lib/modules and /proc/config.gz have no readable config of it", NULL },
     { RELEASE("a/6.17") "boot/config-a/6.17 = " OPTIONS "\n", "H06", VIOMMU_VERDICT_NOTE,
-      "not known: neither /boot nor /lib/modules has a readable config of it", NULL },
+      "not known: /boot, /lib/modules and /proc/config.gz have no readable config of it", NULL },
     /* A device-tree host whose SMMU has the property. */
     { RELEASE("6.14.1") "sys/devices/platform/s/of_node/nvidia,cmdqv : AAAAAQ==\n"
       "sys/devices/platform/s/iommu/" SMMU "/device -> ../..\n", "H05", VIOMMU_VERDICT_WARN,
@@ -113,9 +124,28 @@ static const struct {
     { "", "H07", VIOMMU_VERDICT_NOTE, "not known: nothing of /dev is recorded", NULL },
     { "sys/kernel/iommu_groups/1/devices/0001:00:02.0 -> ../../../../devices/pci/0001:00:02.0\n", "H08",
       VIOMMU_VERDICT_FAIL, "not to be given: 0001:00:01.0 (not alone in its IOMMU group)",
-      "use others; 'viommu host' shows the groups" },
+      "use others; see 'viommu host'" },
     { "sys/kernel/iommu_groups/1/reserved_regions = 0x0000000000000000 0x0000000000000fff direct\n", "H08",
-      VIOMMU_VERDICT_FAIL, "not to be given: 0001:00:01.0 (direct region)", "use others; 'viommu host' shows the groups" },
+      VIOMMU_VERDICT_FAIL, "not to be given: 0001:00:01.0 (direct region)", "use others; see 'viommu host'" },
+    /* Behind a bridge that is no PCIe device: no capability of PCIe in its config space. */
+    { "sys/devices/pci/0001:00:03.0/0001:01:00.0/uevent = DRIVER=vfio-pci\\nPCI_CLASS=20000\\nPCI_ID=15B3:1021\n"
+      "sys/devices/pci/0001:00:03.0/0001:01:00.0/vfio-dev/vfio2/dev = 511:2\n"
+      "sys/devices/pci/0001:00:03.0/0001:01:00.0/iommu -> ../../../platform/s/iommu/" SMMU "\n"
+      "sys/devices/pci/0001:00:03.0/0001:01:00.0/iommu_group -> ../../../../kernel/iommu_groups/9\n"
+      "sys/kernel/iommu_groups/9/devices/0001:01:00.0 -> ../../../../devices/pci/0001:00:03.0/0001:01:00.0\n"
+      "sys/devices/pci/0001:00:03.0/uevent = PCI_CLASS=60400\\nPCI_ID=1B36:000E\n"
+      "sys/devices/pci/0001:00:03.0/config : " PLAIN_BRIDGE "\n"
+      "sys/bus/pci/devices/0001:00:03.0 -> ../../../devices/pci/0001:00:03.0\n"
+      "sys/bus/pci/devices/0001:01:00.0 -> ../../../devices/pci/0001:00:03.0/0001:01:00.0\n"
+      "sys/devices/platform/s/iommu/" SMMU "/devices/0001:01:00.0 -> ../../../../../pci/0001:00:03.0/0001:01:00.0\n",
+      "H08", VIOMMU_VERDICT_WARN, "not to be given: 0001:01:00.0 (behind a conventional bridge)",
+      "use others; see 'viommu host'" },
+    { PROBE "idr0 = 0x0d44101a\n" REGISTERS, "H08", VIOMMU_VERDICT_FAIL,
+      "not to be given: 0001:00:01.0 (its SMMU cannot nest)", "use others; see 'viommu host'" },
+    /* Four are named, and no fifth. */
+    { NODES FIVE, "H07", VIOMMU_VERDICT_WARN,
+      "no node for 0001:00:02.0, 0001:00:04.0, 0001:00:05.0, 0001:00:06.0 and others",
+      "use a kernel with CONFIG_VFIO_DEVICE_CDEV, and udev" },
     { "sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages = 0\n", "H09", -1, NULL, NULL },
     { CMDQV, "H09", VIOMMU_VERDICT_NOTE, "not known", NULL },
     { "sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages = 0\n" CMDQV, "H09", VIOMMU_VERDICT_WARN,

@@ -81,6 +81,8 @@ formatGranules(const virSMMU *smmu)
 static char *
 formatCmdqv(const virSMMU *smmu)
 {
+    if (smmu->cmdqv == VIR_TRISTATE_NO && smmu->cmdqvNamed)
+        return g_strdup("not driven");
     if (smmu->cmdqv != VIR_TRISTATE_YES || smmu->cmdqvLog2Queues < 0 || smmu->cmdqvLog2Streams < 0)
         return g_strdup(tristateName(smmu->cmdqv));
     return g_strdup_printf("%u queue%s, %u streams", 1u << MIN(smmu->cmdqvLog2Queues, 31),
@@ -262,6 +264,7 @@ jsonCmdqv(JsonBuilder *json, const virSMMU *smmu)
     bool known = smmu->cmdqv == VIR_TRISTATE_YES;
 
     jsonTristate(json, "cmdqv", smmu->cmdqv);
+    viommuJsonBool(json, "cmdqvNamed", smmu->cmdqvNamed);
     viommuJsonNumber(json, "cmdqvLog2Queues", known ? smmu->cmdqvLog2Queues : -1);
     viommuJsonNumber(json, "cmdqvLog2Streams", known ? smmu->cmdqvLog2Streams : -1);
 }

@@ -160,7 +160,7 @@ checkOptions(const virKernel *kernel, bool cmdqv, GPtrArray *verdicts)
     size_t i;
 
     if (!kernel->config) {
-        judge(verdict, VIOMMU_VERDICT_NOTE, "not known: neither /boot nor /lib/modules has a readable config of it", NULL);
+        judge(verdict, VIOMMU_VERDICT_NOTE, "not known: /boot, /lib/modules and /proc/config.gz have no readable config of it", NULL);
         return;
     }
     for (i = 0; virKernelOptions[i]; i++) {
@@ -209,12 +209,17 @@ static const char *
 ruleOut(const virSMMUTopology *topo, const virSMMUDevice *dev)
 {
     const virSMMUGroup *group = virSMMUTopologyFindGroup(topo, dev->group);
+    const char *why = NULL;
 
     if (group && group->direct)
         return " (direct region)";
     if (group && group->members->len > 1)
         return " (not alone in its IOMMU group)";
-    return dev->behindBridge ? " (behind a conventional bridge)" : NULL;
+    if (dev->behindBridge)
+        return " (behind a conventional bridge)";
+    if (virSMMUCanServe(dev->smmu, &why) == VIR_TRISTATE_NO)
+        return " (its SMMU cannot nest)";
+    return virSMMUDeviceIsCoherent(dev) == VIR_TRISTATE_NO ? " (no CANWBS for its root complex)" : NULL;
 }
 
 /* A fault of all devices is one of the host, a fault of some is not. */
@@ -242,7 +247,7 @@ judgeDevices(unsigned bound, bool haveNodes, const nameList *nodeless, const nam
     else
         judge(verdict, VIOMMU_VERDICT_NOTE, "not known: nothing of /dev is recorded", NULL);
     judgeSome(add(verdicts, "H08", "if they can be given to a guest one by one"), unfit, bound,
-              "use others; 'viommu host' shows the groups");
+              "use others; see 'viommu host'");
 }
 
 static bool

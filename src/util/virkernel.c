@@ -4,6 +4,7 @@
  */
 #include "virkernel.h"
 
+#include <gio/gio.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -13,11 +14,54 @@ const char *const virKernelOptions[] = { "CONFIG_ARM_SMMU_V3",   "CONFIG_ARM_SMM
 /* Below which the release stands: where Debian and SUSE have it, and Fedora. */
 static const char *const places[][2] = { { "boot/config-", "" }, { "lib/modules/", "/config" } };
 
+/* Of a kernel with CONFIG_IKCONFIG_PROC. Options of Linux 7.2 are 300 KiB of text. */
+#define COMPRESSED "proc/config.gz"
+#define CONFIG_MAX (4u * 1024 * 1024)
+
 /* A release is a name, and becomes part of a path. */
 static bool
 isRelease(const char *text)
 {
     return text[0] && text[0] != '.' && !strchr(text, '/');
+}
+
+/* The text that is in @data, or NULL: it is not compressed as it should be, or longer than any kernel's options. */
+static char *
+decompress(const uint8_t *data, size_t len)
+{
+    g_autoptr(GZlibDecompressor) gzip = g_zlib_decompressor_new(G_ZLIB_COMPRESSOR_FORMAT_GZIP);
+    g_autofree char *text = g_malloc(CONFIG_MAX + 1);
+    gsize have = 0, read, written;
+    GConverterResult result = G_CONVERTER_CONVERTED;
+
+    while (result == G_CONVERTER_CONVERTED) {
+        result = g_converter_convert(G_CONVERTER(gzip), data, len, text + have, CONFIG_MAX - have,
+                                     G_CONVERTER_INPUT_AT_END, &read, &written, NULL);
+        if (result == G_CONVERTER_ERROR)
+            return NULL;
+        data += read;
+        len -= read;
+        have += written;
+    }
+    text[have] = '\0';
+    return g_steal_pointer(&text);
+}
+
+static bool
+readCompressed(virSysfs *fs, virKernel *kernel, GError **error)
+{
+    g_autoptr(GError) local = NULL;
+    size_t len = 0;
+    g_autofree uint8_t *data = virSysfsReadBytes(fs, COMPRESSED, &len, &local);
+
+    if (local) {
+        g_propagate_error(error, g_steal_pointer(&local));
+        return false;
+    }
+    kernel->config = data ? decompress(data, len) : NULL;
+    if (kernel->config)
+        kernel->configPath = g_strconcat(places[0][0], kernel->release, NULL);
+    return true;
 }
 
 static bool
@@ -33,7 +77,7 @@ readConfig(virSysfs *fs, virKernel *kernel, GError **error)
         if (kernel->config)
             kernel->configPath = g_steal_pointer(&path);
     }
-    return true;
+    return kernel->config || readCompressed(fs, kernel, error);
 }
 
 virKernel *

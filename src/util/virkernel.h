@@ -16,12 +16,12 @@ extern const char *const virKernelOptions[];
 typedef struct {
     char *release;    /* "7.2.13+deb14-arm64"; NULL: not known */
     unsigned version; /* 1000 * major + minor; 0: not known */
-    char *configPath; /* of the file with its options; NULL: there is none that can be read */
+    char *configPath; /* where its options stand as text, or would; NULL: they are not known */
     char *config;     /* what that says */
 } virKernel;
 
-/* Reads it from /proc and /boot, or /lib/modules. What cannot be found out is not known; an error is a host that fails.
- * Free with virKernelFree. */
+/* Reads it from /proc and /boot, or /lib/modules, or /proc/config.gz. What cannot be found out is not known; an error
+ * is a host that fails. Free with virKernelFree. */
 virKernel *virKernelRead(virSysfs *fs, GError **error);
 void virKernelFree(virKernel *kernel);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(virKernel, virKernelFree)
