@@ -11,6 +11,7 @@
 #include "hosttestutils.h"
 #include "viommu_check.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 static const char *const classes[] = {
@@ -91,28 +92,23 @@ caseFree(void *data)
     g_free(item);
 }
 
-static void
-userFree(void *data)
-{
-    viommuDeviceUser *user = data;
-
-    g_free(user->domain);
-    g_free(user);
-}
-
 static GPtrArray *
 readUsers(const char *name)
 {
     g_autofree char *text = readData(name, ".users");
     g_auto(GStrv) lines = text ? g_strsplit(g_strchomp(text), "\n", -1) : NULL;
-    GPtrArray *users = lines ? g_ptr_array_new_with_free_func(userFree) : NULL;
+    GPtrArray *users = lines ? viommuUsersNew() : NULL;
     size_t i;
 
     for (i = 0; lines && lines[i]; i++) {
         g_auto(GStrv) words = g_strsplit(lines[i], " ", 2);
+        char *vsmmu = strchr(words[0], '@');
         viommuDeviceUser *user = g_new0(viommuDeviceUser, 1);
 
         g_ptr_array_add(users, user);
+        user->vsmmu = vsmmu ? atoi(vsmmu + 1) : VIOMMU_UNSET;
+        if (vsmmu)
+            *vsmmu = '\0';
         g_assert_true(virPCIAddrParse(words[0], &user->addr));
         user->domain = g_strdup(words[1]);
     }

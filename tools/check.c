@@ -62,7 +62,6 @@ static viommuExit
 checkDomain(const viommuOptions *opts, const char *file, GString *out, GError **error)
 {
     g_autoptr(viommuInput) input = viommuInputNew(opts, file, error);
-    g_autoptr(GPtrArray) users = NULL;
     g_autoptr(GPtrArray) findings = viommuFindingsNew();
     viommuCheckContext context = { 0 };
 
@@ -71,13 +70,8 @@ checkDomain(const viommuOptions *opts, const char *file, GString *out, GError **
     input->notes = findings;
     if (!viommuInputLoad(input, error))
         return VIOMMU_EXIT_UNREACHABLE;
-    if (input->conn) {
-        users = viommuLibvirtDeviceUsers(input->conn, input->dom->name, error);
-        if (!users)
-            return VIOMMU_EXIT_UNREACHABLE;
-    }
     context.host = input->host->topo;
-    context.users = users;
+    context.users = input->host->users;
     viommuCheckDomain(input->dom, &context, findings);
     viommuFindingsSort(findings);
     if (strcmp(opts->format, "json") == 0)

@@ -267,6 +267,11 @@ viommuInputLoad(viommuInput *input, GError **error)
     }
     if (input->conn && !opts->host && !viommuLoadIsHere(input->conn, error))
         return false;
+    if (input->conn) {
+        input->host->users = viommuLibvirtDeviceUsers(input->conn, input->dom->name, error);
+        if (!input->host->users)
+            return false;
+    }
     fs = viommuLoadHost(opts, error);
     input->host->policy = opts->policy;
     return fs && viommuHostRead(input->host, fs, error) && fetchNetworks(input, error) &&

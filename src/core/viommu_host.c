@@ -30,6 +30,7 @@ viommuHostFree(viommuHost *host)
     virSMMUTopologyFree(host->topo);
     virSysfsFree(host->fs);
     g_ptr_array_unref(host->networks);
+    g_clear_pointer(&host->users, g_ptr_array_unref);
     g_free(host);
 }
 

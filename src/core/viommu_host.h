@@ -6,6 +6,7 @@
 #pragma once
 
 #include "viommu_conf.h"
+#include "viommu_users.h"
 #include "virsmmu.h"
 #include "virsysfs.h"
 
@@ -16,6 +17,7 @@ typedef struct {
     virSysfs *fs; /* this and topo: NULL before viommuHostRead */
     virSMMUTopology *topo;
     GPtrArray *networks; /* of viommuNetwork */
+    GPtrArray *users;    /* of viommuDeviceUser: what other domains hold that run; owned; NULL: not known */
 } viommuHost;
 
 /* A host of which nothing is known. Free with viommuHostFree. */

@@ -97,7 +97,7 @@ viommuPlacement *
 viommuPlacementNew(const viommuDomain *dom, viommuHost *host, unsigned qemuVersion, GError **error)
 {
     g_autoptr(viommuPlacement) placement = g_new0(viommuPlacement, 1);
-    viommuPlanOptions options = { .qemuVersion = qemuVersion ? qemuVersion : QEMU_DEFAULT };
+    viommuPlanOptions options = { .qemuVersion = qemuVersion ? qemuVersion : QEMU_DEFAULT, .users = host->users };
 
     placement->findings = viommuFindingsNew();
     placement->plan = viommuPlanMake(dom, host->topo, &options, placement->findings);

@@ -5,8 +5,7 @@
 #include "viommu_libvirt.h"
 
 #include "libvirt_calls.h"
-#include "viommu_check.h"
-#include "viommu_conf.h"
+#include "viommu_users.h"
 #include "viommuerror.h"
 
 #include <string.h>
@@ -128,15 +127,6 @@ viommuLibvirtNetworkXML(viommuLibvirt *self, const char *name, GError **error)
     return xml;
 }
 
-static void
-freeUser(void *data)
-{
-    viommuDeviceUser *user = data;
-
-    g_free(user->domain);
-    g_free(user);
-}
-
 /* Adds the host devices of @dom. A domain whose XML cannot be had any more has ended; one that
  * cannot be read holds nothing that could be named. */
 static void
@@ -145,32 +135,20 @@ addUsers(viommuLibvirt *self, virDomainPtr dom, const char *except, GPtrArray *u
     const char *name = self->calls->virDomainGetName(dom);
     g_autofree char *text = NULL;
     g_autoptr(viommuDomain) parsed = NULL;
-    size_t i;
 
     if (g_strcmp0(name, except) == 0)
         return;
     text = self->calls->virDomainGetXMLDesc(dom, 0);
     if (text)
         parsed = viommuDomainParse(text, strlen(text), NULL);
-    if (!parsed)
-        return;
-    for (i = 0; i < parsed->devices->len; i++) {
-        const viommuDevice *dev = g_ptr_array_index(parsed->devices, i);
-        viommuDeviceUser *user;
-
-        if (dev->kind != VIOMMU_DEVICE_ASSIGNED || !dev->haveSource)
-            continue;
-        user = g_new0(viommuDeviceUser, 1);
-        user->addr = dev->source;
-        user->domain = g_strdup(name);
-        g_ptr_array_add(users, user);
-    }
+    if (parsed)
+        viommuUsersAdd(users, parsed);
 }
 
 GPtrArray *
 viommuLibvirtDeviceUsers(viommuLibvirt *self, const char *except, GError **error)
 {
-    g_autoptr(GPtrArray) users = g_ptr_array_new_with_free_func(freeUser);
+    g_autoptr(GPtrArray) users = viommuUsersNew();
     virDomainPtr *doms = NULL;
     int count =
         self->calls->virConnectListAllDomains(self->conn, &doms, VIR_CONNECT_LIST_DOMAINS_ACTIVE);

@@ -7,13 +7,8 @@
 
 #include "viommu_conf.h"
 #include "viommu_finding.h"
+#include "viommu_users.h"
 #include "virsmmu.h"
-
-/* A host device that another domain holds. */
-typedef struct {
-    virPCIAddr addr;
-    char *domain;    /* its name */
-} viommuDeviceUser;
 
 typedef struct {
     const virSMMUTopology *host; /* NULL: unknown. Details of the domain's devices are loaded */

@@ -174,9 +174,7 @@ viommuCheckFeatures(viommuChecker *checker)
             viommuFindingsAdd(
                 checker->findings, "V24", VIOMMU_SEVERITY_WARNING,
                 viommuCheckLine(checker, iommu->node, "driver"),
-                "QEMU lowers the size of the guest's command queues to what fits into one "
-                "page of its memory",
-                "add <memoryBacking><hugepages/></memoryBacking>", "cmdqv='on' without huge pages");
+                VIOMMU_CHECK_SMALL_QUEUES, VIOMMU_CHECK_ADD_HUGEPAGES, "cmdqv='on' without huge pages");
     }
     for (i = 0; !checker->open && i < checker->vsmmus->len; i++) {
         const viommuCheckVSMMU *vsmmu = g_ptr_array_index(checker->vsmmus, i);

@@ -167,6 +167,30 @@ checkFeatures(viommuChecker *checker, const backing *item)
                 "VCMDQs and 16 StreamIDs for a guest");
 }
 
+/* What is no use, or could be better. */
+static void
+checkAdvice(viommuChecker *checker, const backing *item)
+{
+    const viommuFeatures *features = item->features;
+
+    if (features && features->ats == 1 && item->seat->host->ats == VIR_TRISTATE_NO &&
+        virSMMUHasATS(item->smmu) != VIR_TRISTATE_NO)
+        viommuFindingsAdd(checker->findings, "V14", VIOMMU_SEVERITY_NOTE, item->seat->line,
+                          "the device has no ATS in the guest", "set ats='off', or leave it out",
+                          "ats='on' is of no use to %s: firmware gives its root complex no ATS (IORT)",
+                          item->seat->what);
+}
+
+/* Whether the guest gets queues that huge pages would make larger. Of cmdqv='on' that is known without a host. */
+static bool
+hasSmallQueues(const viommuChecker *checker, const backing *item)
+{
+    int cmdqv = item->features ? item->features->cmdqv : VIOMMU_UNSET;
+
+    return (cmdqv == VIOMMU_UNSET || cmdqv == VIOMMU_AUTO) && !checker->dom->hugepages &&
+           item->smmu->cmdqv == VIR_TRISTATE_YES && virSMMUCmdqvFits(item->smmu, NULL) == VIR_TRISTATE_YES;
+}
+
 /* What the domain asks of @smmu: the request that names it, else the one for all. */
 static const viommuRequest *
 findRequest(const viommuDomain *dom, const virSMMU *smmu)
@@ -232,7 +256,7 @@ viommuCheckHardware(viommuChecker *checker)
     g_autoptr(GString) coherent = g_string_new(NULL);
     g_autoptr(GHashTable) named = g_hash_table_new(NULL, NULL);
     unknowns unknown = { .nesting = nesting, .coherent = coherent, .named = named };
-    unsigned line = 0;
+    unsigned line = 0, queues = 0;
     size_t i;
 
     for (i = 0; i < checker->seats->len; i++) {
@@ -246,6 +270,7 @@ viommuCheckHardware(viommuChecker *checker)
         if (line == 0)
             line = seat->line;
         checkCoherence(checker, &item, &unknown);
+        checkAdvice(checker, &item);
         if (g_hash_table_add(seen, (void *)item.smmu)) {
             checkNesting(checker, &item, &unknown);
             checkCommon(checker, &item);
@@ -253,6 +278,11 @@ viommuCheckHardware(viommuChecker *checker)
         if (item.features && g_hash_table_add(asked, g_strdup_printf("%s %p", item.smmu->name,
                                                                      (const void *)item.features)))
             checkFeatures(checker, &item);
+        if (!queues && hasSmallQueues(checker, &item))
+            queues = item.line;
     }
     reportUnknown(checker, line, &unknown);
+    if (queues)
+        viommuFindingsAdd(checker->findings, "V24", VIOMMU_SEVERITY_NOTE, queues, VIOMMU_CHECK_SMALL_QUEUES,
+                          VIOMMU_CHECK_ADD_HUGEPAGES, "the guest gets command queues from QEMU 11.1 on, and has no huge pages");
 }

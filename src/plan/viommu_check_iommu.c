@@ -204,6 +204,48 @@ findPluggable(const viommuDomain *dom)
     return NULL;
 }
 
+/* The physical SMMU that gives @vsmmu its queues, or NULL: it may have none, or that is not known. */
+static const virSMMU *
+queuesOf(const viommuCheckVSMMU *vsmmu)
+{
+    const viommuCheckSeat *seat = vsmmu->seats->len ? g_ptr_array_index(vsmmu->seats, 0) : NULL;
+    const virSMMU *smmu = seat && seat->host ? seat->host->smmu : NULL;
+
+    return smmu && vsmmu->accel && vsmmu->iommu->features.cmdqv != 0 &&
+           virSMMUCmdqvFits(smmu, NULL) != VIR_TRISTATE_NO ? smmu : NULL;
+}
+
+/* Virtual interfaces of a CMDQV that running domains leave. */
+static void
+checkInterfaces(viommuChecker *checker)
+{
+    g_autoptr(GHashTable) taken = g_hash_table_new(NULL, NULL);
+    size_t i;
+
+    for (i = 0; checker->context->users && checker->context->host && i < checker->vsmmus->len; i++) {
+        const viommuCheckVSMMU *vsmmu = g_ptr_array_index(checker->vsmmus, i);
+        const virSMMU *smmu = queuesOf(vsmmu);
+        unsigned before;
+
+        if (!smmu)
+            continue;
+        before = g_hash_table_contains(taken, smmu)
+                     ? GPOINTER_TO_UINT(g_hash_table_lookup(taken, smmu))
+                     : viommuUsersCountQueues(checker->context->users, checker->context->host, smmu);
+        g_hash_table_insert(taken, (void *)smmu, GUINT_TO_POINTER(before + 1));
+        if (before < VIOMMU_CMDQV_VSMMUS_MAX)
+            continue;
+        viommuFindingsAdd(
+            checker->findings, "V11",
+            vsmmu->iommu->features.cmdqv == 1 ? VIOMMU_SEVERITY_ERROR : VIOMMU_SEVERITY_WARNING,
+            driverLine(checker, vsmmu->iommu),
+            "the kernel has no virtual interface left: IOMMU_VIOMMU_ALLOC failed: No space left on device",
+            "set cmdqv='off' here or in other domains, or stop one of them",
+            "a vSMMU may have command queues of '%s', whose CMDQV has room for %d, and %u are there before it",
+            smmu->name, VIOMMU_CMDQV_VSMMUS_MAX, before);
+    }
+}
+
 static void
 checkCounts(viommuChecker *checker)
 {
@@ -250,4 +292,5 @@ viommuCheckIOMMUs(viommuChecker *checker)
     if (checker->open)
         checkTemplates(checker);
     checkCounts(checker);
+    checkInterfaces(checker);
 }

@@ -99,6 +99,11 @@ int viommuCheckDiskNumber(const char *name);
  */
 void viommuCheckAddImplicit(viommuChecker *checker);
 
+/* V24, which two files find */
+#define VIOMMU_CHECK_SMALL_QUEUES                                                                  \
+    "QEMU lowers the size of the guest's command queues to what fits into one page of its memory"
+#define VIOMMU_CHECK_ADD_HUGEPAGES "add <memoryBacking><hugepages/></memoryBacking>"
+
 /* The classes, each file its subject. */
 void viommuCheckBuses(viommuChecker *checker);     /* V10 */
 void viommuCheckAddresses(viommuChecker *checker); /* V25 */
@@ -109,5 +114,5 @@ void viommuCheckFeatures(viommuChecker *checker);  /* V12, V13, V24 */
 void viommuCheckBypass(viommuChecker *checker);    /* V23 */
 void viommuCheckMachine(viommuChecker *checker);   /* V18, V19 */
 void viommuCheckDevices(viommuChecker *checker);   /* V02, V16, V17, V20, V21 */
-void viommuCheckHardware(viommuChecker *checker);  /* V14, V15 */
+void viommuCheckHardware(viommuChecker *checker);  /* V14, V15, V24 */
 void viommuCheckHost(viommuChecker *checker);      /* H03 */

@@ -10,6 +10,7 @@
 
 #include "viommu_conf.h"
 #include "viommu_finding.h"
+#include "viommu_users.h"
 #include "virsmmu.h"
 
 #include <glib.h>
@@ -18,6 +19,7 @@
 
 typedef struct {
     unsigned qemuVersion;   /* VIOMMU_VERSION_QEMU(11, 1), the default, understands "auto" for everything */
+    const GPtrArray *users; /* of viommuDeviceUser: what other domains hold that run; NULL: not known */
 } viommuPlanOptions;
 
 typedef struct {

@@ -123,23 +123,48 @@ fixForOldQEMU(planState *state, viommuVSMMU *vsmmu, unsigned line)
                "features are written out from the registers: QEMU 11.0 does not resolve 'auto'");
 }
 
+/* The virtual interfaces of the CMDQV of @vsmmu's SMMU that others hold: running domains, and vSMMUs before it. */
+static unsigned
+countTaken(const planState *state, const viommuVSMMU *vsmmu)
+{
+    unsigned taken = viommuUsersCountQueues(state->options->users, state->host, vsmmu->smmu);
+    size_t i;
+
+    for (i = 0; g_ptr_array_index(state->plan->vsmmus, i) != vsmmu; i++) {
+        const viommuVSMMU *before = g_ptr_array_index(state->plan->vsmmus, i);
+
+        taken += before->smmu == vsmmu->smmu && before->features.cmdqv != 0 && before->devices->len;
+    }
+    return taken;
+}
+
 static void
 limitCmdqv(planState *state, viommuVSMMU *vsmmu, unsigned line)
 {
     guint devices = vsmmu->devices->len;
     bool tooMany = state->plan->vsmmus->len > PLAN_VSMMUS_CMDQV_MAX;
+    unsigned taken = devices ? countTaken(state, vsmmu) : 0;
+    bool none = taken >= VIOMMU_CMDQV_VSMMUS_MAX;
 
     if (virSMMUCmdqvFits(vsmmu->smmu, NULL) == VIR_TRISTATE_NO || vsmmu->features.cmdqv == 0 ||
-        (devices <= PLAN_CMDQV_DEVICES_MAX && !tooMany))
+        (devices <= PLAN_CMDQV_DEVICES_MAX && !tooMany && !none))
         return;
     if (vsmmu->features.cmdqv == VIOMMU_AUTO) {
         vsmmu->features.cmdqv = 0;
-        if (tooMany)
+        if (none)
+            planReason(state, "P9", vsmmu->smmu->name, "cmdqv is off: %u vSMMUs, of running domains and this one, have "
+                       "all the virtual interfaces of its CMDQV", taken);
+        else if (tooMany)
             planReason(state, "P9", vsmmu->smmu->name, "cmdqv is off: the guest has %u vSMMUs, with cmdqv "
                        "at most %d", state->plan->vsmmus->len, PLAN_VSMMUS_CMDQV_MAX);
         else
             planReason(state, "P9", vsmmu->smmu->name, "cmdqv is off: %u devices are below the vSMMU, "
                        "with cmdqv at most %d", devices, PLAN_CMDQV_DEVICES_MAX);
+    } else if (none) {
+        planRefuse(state, "V11", line, "IOMMU_VIOMMU_ALLOC failed: No space left on device",
+                   "write cmdqv='auto', or stop other domains with devices of that SMMU",
+                   "cmdqv='on' for '%s' does not fit: %u vSMMUs, of running domains and this one, have all the virtual "
+                   "interfaces of its CMDQV", vsmmu->smmu->name, taken);
     } else if (devices > PLAN_CMDQV_DEVICES_MAX) {
         planRefuse(state, "V11", line, "a virtual CMDQV has 16 stream slots",
                    "write cmdqv='auto', or remove the devices' addresses, so that viommu splits them",
