@@ -7,9 +7,11 @@
 
 #include "hosttestutils.h"
 #include "viommuerror.h"
+#include "virkvm.h"
 #include "virsmmuprobe.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 
 #define DEVICES "/dev/vfio/devices/"
@@ -26,6 +28,7 @@ typedef struct {
 
 typedef struct {
     int iommufdError;
+    int addressBits;             /* of KVM; 0: there is no /dev/kvm */
     const answerDevice *devices; /* the first that fits counts; ends with a bind error of -1; NULL: all are good */
     int infoError;               /* of the default type */
     uint32_t type;               /* 0: ARM_SMMUV3 */
@@ -63,11 +66,14 @@ answerOpen(void *data, const char *path)
 {
     answerKernel *kernel = data;
     bool isDevice = g_str_has_prefix(path, DEVICES);
-    int error = isDevice ? findDevice(kernel, path)->openError : kernel->iommufdError;
+    bool isKVM = strcmp(path, "/dev/kvm") == 0;
+    int error = isDevice ? findDevice(kernel, path)->openError
+                : isKVM  ? (kernel->addressBits ? 0 : ENOENT)
+                         : kernel->iommufdError;
     int fd;
 
     g_string_append_printf(kernel->log, "open %s\n", path + strlen("/dev/"));
-    g_assert_true(isDevice || strcmp(path, "/dev/iommu") == 0);
+    g_assert_true(isDevice || isKVM || strcmp(path, "/dev/iommu") == 0);
     if (error)
         return fail(error);
     for (fd = 0; kernel->paths[fd]; fd++)
@@ -127,6 +133,11 @@ answerIoctl(void *data, int fd, unsigned long request, void *arg)
     answerKernel *kernel = data;
 
     g_assert_nonnull(kernel->paths[fd]);
+    if (request == VIR_KVM_CHECK_EXTENSION) {
+        g_assert_cmpstr(kernel->paths[fd], ==, "/dev/kvm");
+        g_assert_cmpuint((uintptr_t)arg, ==, VIR_KVM_CAP_ARM_VM_IPA_SIZE);
+        return kernel->addressBits;
+    }
     if (request == VIR_VFIO_DEVICE_BIND_IOMMUFD)
         return answerBind(kernel, fd, arg);
     g_assert_cmpuint(request, ==, VIR_IOMMU_GET_HW_INFO);
@@ -370,7 +381,7 @@ testUnfit(void)
         g_autoptr(virSysfs) fs = testHostParse(some[i].manifest);
         g_autofree char *expected = g_strdup_printf("open iommu\nclose iommu\nopen iommu\nopen vfio/devices/%s\nbind\n"
                                                     "info 0\ninfo 3 by name\ninfo 2 by name\n"
-                                                    "close vfio/devices/%s\nclose iommu\n", some[i].cdev, some[i].cdev);
+                                                    "close vfio/devices/%s\nclose iommu\nopen kvm\n", some[i].cdev, some[i].cdev);
         g_autofree char *log = NULL;
         g_autofree char *lines = probe(fs, NULL, 0, &log);
 
@@ -394,7 +405,7 @@ testKernelCannot(void)
     g_assert_true(g_str_has_prefix(lines, first));
     g_assert_true(g_str_has_prefix(lines + strlen(first), second));
     g_assert_cmpstr(log, ==, "open iommu\nclose iommu\nopen iommu\nopen vfio/devices/vfio7\nbind\ninfo 0\n"
-                             "close vfio/devices/vfio7\nclose iommu\n");
+                             "close vfio/devices/vfio7\nclose iommu\nopen kvm\n");
 }
 
 /* Nor the next device of the same SMMU. */
@@ -415,7 +426,8 @@ static void
 testValues(void)
 {
     answerKernel kernel = { .smmu = { .idr = { 0x10, 0x11, 0x12, 0x13, 0x14, 0x15 }, .iidr = 0x16 },
-                            .cmdqv = { .version = 1, .log2vcmdqs = 2, .log2vsids = 4 }, .log = g_string_new(NULL) };
+                            .cmdqv = { .version = 1, .log2vcmdqs = 2, .log2vsids = 4 }, .addressBits = 44,
+                            .log = g_string_new(NULL) };
     const virIOMMUFDCalls calls = { answerOpen, answerIoctl, answerClose, &kernel };
     g_autoptr(virSysfs) fs = testHostParse(BASE);
     g_autoptr(GPtrArray) probes = virSMMUProbeHost(fs, &calls, NULL);
@@ -423,6 +435,7 @@ testValues(void)
     const virSMMU *smmu = virSMMUTopologyFindSMMU(topo, "smmu3.0x0000000011000000");
 
     g_assert_cmpuint(probes->len, ==, 1);
+    g_assert_cmpuint(virSMMUTopologyAddressBits(topo), ==, 44);
     g_assert_cmphex(smmu->regs.idr0, ==, 0x10);
     g_assert_cmphex(smmu->regs.idr1, ==, 0x11);
     g_assert_cmphex(smmu->regs.idr3, ==, 0x13);
@@ -434,6 +447,56 @@ testValues(void)
     g_string_free(kernel.log, TRUE);
 }
 
+/* What a process that viommu starts must not inherit. */
+static void
+testCloseOnExec(void)
+{
+    int fd = virIOMMUFDKernel.open(NULL, "/dev/null");
+
+    g_assert_cmpint(fd, >=, 0);
+    g_assert_cmpint(fcntl(fd, F_GETFD), ==, FD_CLOEXEC);
+    g_assert_cmpint(fcntl(fd, F_GETFL) & O_ACCMODE, ==, O_RDWR);
+    virIOMMUFDKernel.close(NULL, fd);
+    g_assert_cmpint(fcntl(fd, F_GETFD), ==, -1);
+}
+
+/* KVM of another architecture answers with 0, a kernel without it not at all. */
+static void
+testAddressBits(void)
+{
+    const struct {
+        int answer;
+        unsigned bits;
+    } some[] = { { 0, 0 }, { -1, 0 }, { 31, 0 }, { 32, 32 }, { 56, 56 }, { 57, 0 } };
+    size_t i;
+
+    for (i = 0; i < G_N_ELEMENTS(some); i++) {
+        answerKernel kernel = { .addressBits = some[i].answer, .log = g_string_new(NULL) };
+        const virIOMMUFDCalls calls = { answerOpen, answerIoctl, answerClose, &kernel };
+
+        g_assert_cmpuint(virKVMAddressBits(&calls), ==, some[i].bits);
+        g_assert_cmpint(kernel.opened, ==, 0);
+        g_string_free(kernel.log, TRUE);
+    }
+}
+
+static void
+testAddressBitsRead(void)
+{
+    static const char *const bad[] = { "", "0", "31", "57", "0x30", "48 ", "-1" };
+    size_t i;
+
+    for (i = 0; i < G_N_ELEMENTS(bad); i++) {
+        g_autofree char *text = g_strdup_printf("sys\nprobe/kvm/ipa-bits = %s\n", bad[i]);
+        g_autoptr(virSysfs) fs = testHostParse(text);
+        g_autoptr(GError) error = NULL;
+
+        g_assert_null(virSMMUTopologyRead(fs, &error));
+        g_assert_error(error, VIOMMU_ERROR, VIOMMU_ERROR_HOST);
+        g_assert_cmpstr(error->message, ==, "'probe/kvm/ipa-bits' holds no number from 32 to 56");
+    }
+}
+
 /* IOMMUs of other kinds are not asked. */
 static void
 testOtherKinds(void)
@@ -443,7 +506,7 @@ testOtherKinds(void)
     g_autofree char *lines = probe(fs, NULL, 0, &log);
 
     g_assert_cmpstr(lines, ==, "");
-    g_assert_cmpstr(log, ==, "open iommu\nclose iommu\n");
+    g_assert_cmpstr(log, ==, "open iommu\nclose iommu\nopen kvm\n");
 }
 
 static void
@@ -473,6 +536,9 @@ main(int argc, char **argv)
     g_test_add_func("/iommufd/kernel-cannot", testKernelCannot);
     g_test_add_func("/iommufd/kernel-cannot-again", testKernelCannotAgain);
     g_test_add_func("/iommufd/values", testValues);
+    g_test_add_func("/iommufd/close-on-exec", testCloseOnExec);
+    g_test_add_func("/kvm/address-bits", testAddressBits);
+    g_test_add_func("/kvm/address-bits-read", testAddressBitsRead);
     g_test_add_func("/iommufd/other-kinds", testOtherKinds);
     g_test_add_func("/iommufd/no-iommufd", testNoIommufd);
     return g_test_run();

@@ -404,6 +404,17 @@ parseNuma(viommuDomain *dom, GError **error)
     return true;
 }
 
+/* The size that @name of the domain says, 0 if it says none. */
+static uint64_t
+readSize(const viommuDomain *dom, const char *name)
+{
+    const xmlNode *node = viommuXMLChild(dom->root, name);
+    g_autofree char *text = viommuXMLContent(node);
+    uint64_t bytes;
+
+    return text && virTextParseSize(text, viommuXMLAttr(node, "unit"), &bytes) ? bytes : 0;
+}
+
 static bool
 parseFrame(viommuDomain *dom, GError **error)
 {
@@ -432,6 +443,7 @@ parseFrame(viommuDomain *dom, GError **error)
     dom->gicVersion = viommuConfAttrInt(gic, "version", 16);
     if (g_strcmp0(version, "host") == 0)
         dom->gicVersion = 0;
+    dom->memoryBytes = MAX(readSize(dom, "memory"), readSize(dom, "maxMemory"));
     dom->hugepages = viommuXMLChild(backing, "hugepages") != NULL;
     dom->iommufdNode = viommuXMLChild(dom->root, "iommufd");
     dom->iommufd = viommuConfYesNo(viommuXMLAttr(dom->iommufdNode, "enabled"));

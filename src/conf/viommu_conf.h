@@ -184,6 +184,7 @@ typedef struct {
     xmlNode *ioapic;       /* <features><ioapic>, NULL */
     viommuFirmware firmware;
     bool hugepages;
+    uint64_t memoryBytes;  /* the larger of <memory> and <maxMemory>; 0: not said */
     xmlNode *iommufdNode;  /* <iommufd>, NULL */
     int iommufd;           /* 1, 0, VIOMMU_UNSET */
     GPtrArray *controllers; /* of viommuController: PCI only, in document order */

@@ -111,6 +111,40 @@ neededKiB(const viommuChecker *checker)
     return bytes / 1024;
 }
 
+/* QEMU (virt_set_memmap() in hw/arm/virt.c) puts the window behind the guest's memory, which begins at 1 GiB and for
+ * which 255 GiB are kept, at a multiple of its own size. Where it ends, as far as that is sure, in bits of address. */
+#define MEMORY_BASE (1ull << 30)
+#define MEMORY_END_MIN (256ull << 30)
+
+static unsigned
+windowBits(const viommuDomain *dom, uint64_t window)
+{
+    uint64_t end = MAX(MEMORY_END_MIN, MEMORY_BASE + MIN(dom->memoryBytes, UINT64_MAX >> 2));
+    uint64_t last = (end + window - 1) / window * window + window - 1;
+
+    return g_bit_storage(last);
+}
+
+/* A window that is too high is left out by QEMU without a word. */
+static void
+checkWindowEnd(viommuChecker *checker, uint64_t window, unsigned line)
+{
+    unsigned have = checker->context->host ? virSMMUTopologyAddressBits(checker->context->host) : 0;
+    unsigned needed;
+
+    /* libvirt has the size in KiB, and QEMU in 64 bits */
+    if (!have || !checker->accel || window > UINT64_MAX >> 13)
+        return;
+    needed = windowBits(checker->dom, window * 1024);
+    if (needed > have)
+        viommuFindingsAdd(
+            checker->findings, "V19", VIOMMU_SEVERITY_ERROR, line,
+            "QEMU leaves the window out without a word, and the devices have no 64-bit BARs",
+            "give the guest fewer devices with large BARs, or less memory",
+            "the 64-bit window of %" G_GUINT64_FORMAT " GiB ends at %u bits of address, and a guest of this host has %u",
+            window >> 20, needed, have);
+}
+
 static void
 checkWindow(viommuChecker *checker)
 {
@@ -151,6 +185,7 @@ checkWindow(viommuChecker *checker)
             "the 64-bit BARs of the host devices take %" G_GUINT64_FORMAT " GiB, and the "
             "window%s has %" G_GUINT64_FORMAT " GiB",
             needed >> 20, given ? "" : " (QEMU's default)", window >> 20);
+    checkWindowEnd(checker, window, line);
 }
 
 void

@@ -8,6 +8,7 @@
 #include "virsmmu.h"
 
 #include "viommuerror.h"
+#include "virkvm.h"
 #include "virsmmupriv.h"
 
 #include <stdio.h>
@@ -95,6 +96,12 @@ virTristate
 virSMMUTopologyHasIommufd(const virSMMUTopology *topo)
 {
     return topo->iommufd;
+}
+
+unsigned
+virSMMUTopologyAddressBits(const virSMMUTopology *topo)
+{
+    return topo->addressBits;
 }
 
 virSMMU *
@@ -353,6 +360,27 @@ readSMMUs(virSMMUTopology *topo, virSysfs *fs, char **names, GError **error)
     return true;
 }
 
+static bool
+readAddressBits(virSysfs *fs, unsigned *ret_bits, GError **error)
+{
+    g_autofree char *text = NULL;
+    guint64 bits = 0;
+
+    *ret_bits = 0;
+    if (!virSysfsHasProbed(fs))
+        return true;
+    if (!virSysfsFetchText(fs, VIR_SMMU_PROBED_BITS, &text, error))
+        return false;
+    if (text && !g_ascii_string_to_unsigned(text, 10, VIR_KVM_ADDRESS_BITS_MIN, VIR_KVM_ADDRESS_BITS_MAX, &bits,
+                                            NULL)) {
+        g_set_error(error, VIOMMU_ERROR, VIOMMU_ERROR_HOST, "'" VIR_SMMU_PROBED_BITS "' holds no number from %d to %d",
+                    VIR_KVM_ADDRESS_BITS_MIN, VIR_KVM_ADDRESS_BITS_MAX);
+        return false;
+    }
+    *ret_bits = (unsigned)bits;
+    return true;
+}
+
 static virTristate
 readIommufd(virSysfs *fs)
 {
@@ -379,7 +407,7 @@ virSMMUTopologyRead(virSysfs *fs, GError **error)
         !virSysfsFetchList(fs, VIR_SMMU_CLASS, &smmus, error))
         return NULL;
     addDevices(topo, before);
-    if (!readSMMUs(topo, fs, smmus, error) ||
+    if (!readSMMUs(topo, fs, smmus, error) || !readAddressBits(fs, &topo->addressBits, error) ||
         !virSysfsFetchList(fs, VIR_SMMU_PCI_DEVICES, &after, error))
         return NULL;
     dropGoneDevices(topo, after);

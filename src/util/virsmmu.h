@@ -114,6 +114,9 @@ const GPtrArray *virSMMUTopologyDevices(const virSMMUTopology *topo);
 /* Whether the host has /dev/iommu; UNKNOWN if what is read of it has no /dev at all. */
 virTristate virSMMUTopologyHasIommufd(const virSMMUTopology *topo);
 
+/* How many bits a guest's physical addresses can have, as KVM was asked by --probe; 0: not known. */
+unsigned virSMMUTopologyAddressBits(const virSMMUTopology *topo);
+
 /* NULL if the host has none of that name or address. */
 virSMMU *virSMMUTopologyFindSMMU(const virSMMUTopology *topo, const char *name);
 virSMMUDevice *virSMMUTopologyFindDevice(const virSMMUTopology *topo, const virPCIAddr *addr);

@@ -10,11 +10,15 @@
 #define VIR_SMMU_PCI_DEVICES "sys/bus/pci/devices"
 #define VIR_SMMU_CLASS "sys/class/iommu"
 
+/* Beside the registers of the SMMUs: what KVM says (virkvm.h). */
+#define VIR_SMMU_PROBED_BITS "probe/kvm/ipa-bits"
+
 struct virSMMUTopology {
     GPtrArray *smmus;   /* of virSMMU, sorted by name */
     GPtrArray *devices; /* of virSMMUDevice, sorted by address */
     GHashTable *groups; /* number -> virSMMUGroup */
     virTristate iommufd;
+    unsigned addressBits; /* 0: not known */
 };
 
 /* Reads from firmware into the map which SMMU surely has no CMDQV, and which device has CANWBS. */

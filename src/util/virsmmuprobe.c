@@ -4,6 +4,7 @@
  */
 #include "virsmmuprobe.h"
 
+#include "virkvm.h"
 #include "virsmmupriv.h"
 
 #include <string.h>
@@ -224,6 +225,7 @@ virSMMUProbeHost(virSysfs *fs, const virIOMMUFDCalls *calls, GError **error)
     probeState state = { fs, calls, topo, manifest, stopped };
     const GPtrArray *smmus;
     virSysfs *found;
+    unsigned bits;
     size_t i;
 
     if (!topo || !virIOMMUFDIsUsable(calls, error))
@@ -232,10 +234,12 @@ virSMMUProbeHost(virSysfs *fs, const virIOMMUFDCalls *calls, GError **error)
     for (i = 0; i < smmus->len; i++) {
         const virSMMU *smmu = g_ptr_array_index(smmus, i);
 
-
         if (smmu->kind == VIR_SMMU_KIND_SMMUV3 && !probeSMMU(&state, smmu, probes, error))
             return NULL;
     }
+    bits = virKVMAddressBits(calls);
+    if (bits)
+        g_string_append_printf(manifest, "%s = %u\n", VIR_SMMU_PROBED_BITS, bits);
     found = virSysfsNewManifest(manifest->str, manifest->len, error);
     if (!found)
         return NULL;

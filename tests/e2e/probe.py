@@ -2,6 +2,7 @@
 """Scenarios: the registers of the SMMUs, asked of the kernel through idle devices."""
 
 import json
+import re
 
 from guest import NAME, QEMU_LOG, REQUEST, domain, hostdev
 from hotplug import begin, stillLoaded, stopLoad
@@ -16,6 +17,9 @@ FEATURES = {"nesting": True, "nestingReason": None, "s2fwb": False, "ats": False
 # Holds the group of a device ($1) as the older interface of VFIO does, until its standard input ends.
 HOLD_GROUP = 'exec 9<>"/dev/vfio/$(basename "$(readlink "/sys/bus/pci/devices/$1/iommu_group")")"; %s'
 RECORD = "/tmp/probed.sysfs"
+# QEMU with a 64-bit window of $1 GiB under KVM: says where it is, if it is anywhere.
+WINDOW = ("{ sleep 3; echo 'info mtree'; sleep 1; echo quit; } | qemu-system-aarch64 -nodefaults -display none -S -m 512 "
+          '-accel kvm -cpu host -machine "virt,gic-version=3,highmem-mmio-size=$1G" -monitor stdio')
 
 
 def probed(world):
@@ -76,6 +80,23 @@ def recorded(tap, world, name, smmu):
     plan = world.host.viommu("--host", RECORD, "expand", "-", "--qemu-version", "11.0", stdin=xml)
     tap.ok("ats='off'" in plan.stdout and "ril='on'" in plan.stdout and "ssidsize='0'" in plan.stdout,
            f"{name}: features are written out for QEMU 11.0 by it", plan.stdout, plan.stderr)
+    windows(tap, world, name, done.stdout)
+
+
+def windows(tap, world, name, record):
+    """KVM's bits of address: a window that ends beyond is one that QEMU leaves out."""
+    bits = int(re.search(r"^probe/kvm/ipa-bits = (\d+)$", record, re.M)[1])
+    tap.ok(40 <= bits <= 52, f"{name}: KVM's bits of address", bits)
+    for window, fits in ((1 << bits - 31, True), (1 << bits - 30, False)):
+        shown = world.host.run("sh", "-c", WINDOW, "sh", str(window)).stdout
+        tap.ok("info mtree" in shown and ("pcie-mmio-high" in shown) == fits,
+               f"{name}: QEMU {'has' if fits else 'leaves out'} a window of {window} GiB", shown)
+        xml = domain([hostdev(world.address("B0")), REQUEST]).replace(
+            "<devices>", "<devices><controller type='pci' index='0' model='pcie-root'>"
+            f"<pcihole64 unit='GiB'>{window}</pcihole64></controller>", 1)
+        done = world.host.viommu("--host", RECORD, "plan", "-", stdin=xml)
+        tap.ok((done.returncode == 0) == fits and ("V19: " in done.stderr) != fits,
+               f"{name}: and viommu plan {'takes' if fits else 'refuses'} it", done.stdout, done.stderr)
 
 
 def used(tap, world, name):
