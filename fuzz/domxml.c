@@ -100,6 +100,25 @@ tryDialect(const viommuDomain *dom, viommuDialect dialect)
     g_assert_cmpint(memcmp(again, text, len), ==, 0);
 }
 
+/* What an older libvirt gets is a domain. */
+static void
+tryOlder(const viommuDomain *dom, unsigned libvirt)
+{
+    const viommuPlanOptions options = { VIOMMU_VERSION_QEMU(11, 1) };
+    g_autoptr(GPtrArray) findings = viommuFindingsNew();
+    g_autoptr(viommuPlan) plan = viommuPlanMake(dom, topology, &options, findings);
+    g_autoptr(GError) error = NULL;
+    g_autoptr(viommuDomain) read = NULL;
+    size_t len = 0;
+    g_autofree char *text = plan ? viommuExpandFor(dom, plan, libvirt, &len, NULL) : NULL;
+
+    if (!text)
+        return;
+    read = parse(text, len, &error);
+    g_assert_no_error(error);
+    check(read);
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -115,5 +134,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     check(dom);
     tryDialect(dom, VIOMMU_DIALECT_NATIVE);
     tryDialect(dom, VIOMMU_DIALECT_VIOMMU);
+    tryDialect(dom, VIOMMU_DIALECT_OVERRIDE);
+    tryOlder(dom, 11010);
+    tryOlder(dom, 12001);
     return 0;
 }

@@ -263,17 +263,17 @@ static void
 render(goldenResult *result, GError **error)
 {
     const viommuInput *input = result->input;
-    const viommuPlacement *placement = result->placement;
+    viommuPlacement *placement = result->placement;
     g_autoptr(GPtrArray) args = NULL;
     size_t len = 0;
 
-    if (!viommuInputFitsLibvirt(input, error))
+    if (!viommuInputFit(input, placement, error))
         return;
     args = qemuViommuArgs(input->dom, placement->plan, QEMU_VIOMMU_OPEN_BY_CALLER);
     result->args = qemuViommuFormatLines(args);
     if (!*result->args)
         g_clear_pointer(&result->args, g_free);
-    result->native = g_strdup(placement->native);
+    result->native = g_strdup(placement->text);
     result->viommu = viommuExpand(input->dom, placement->plan, VIOMMU_DIALECT_VIOMMU, &len, error);
 }
 

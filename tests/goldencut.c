@@ -236,6 +236,32 @@ isIOMMU(const cutDocument *doc, const cutElement *elem)
            (says(elem, "model", "smmuv3") || strstr(doc->text, "viommu_model\">auto<"));
 }
 
+/* What stands in for the words of an older libvirt: arguments, with the option in front of each, aliases, and
+ * properties of devices. */
+static bool
+isAround(const cutDocument *doc, size_t at)
+{
+    static const char *const properties[] = { "pref64-reserve", "iommufd", "bus",      "addr", "multifunction", "accel",
+                                              "cmdqv",          "ats",     "ssidsize", "ril",  "oas",           NULL };
+    const cutElement *elem = g_ptr_array_index(doc->elements, at);
+    const cutElement *next = at + 1 < doc->elements->len ? g_ptr_array_index(doc->elements, at + 1) : NULL;
+    g_autofree char *name = attribute(elem, "name");
+
+    if (g_str_has_suffix(elem->name, ":property"))
+        return name && g_strv_contains((const gchar *const *)properties, name);
+    if (g_str_has_suffix(elem->name, ":arg")) {
+        g_autofree char *value = attribute(elem, "value");
+        g_autofree char *after = next ? attribute(next, "value") : NULL;
+
+        return strstr(value, ",id=viommu.") || g_str_has_prefix(value, "highmem-mmio-size=") ||
+               g_str_has_suffix(value, "id=iommufd0") ||
+               (after && value[0] == '-' && after[0] != '-' && isAround(doc, at + 1));
+    }
+    if (strcmp(elem->name, "driver") == 0)
+        return g_str_has_prefix(elem->begin, "<driver iommufd='yes'/>");
+    return strcmp(elem->name, "alias") == 0 && name && g_str_has_prefix(name, "ua-viommu-");
+}
+
 /* What is the plan's wherever it stands. */
 static void
 markOwned(cutDocument *doc, const cutDocument *before, const cutDocument *after)
@@ -247,8 +273,7 @@ markOwned(cutDocument *doc, const cutDocument *before, const cutDocument *after)
 
         if (isElement(elem, "domain", "iommufd") || isElement(elem, "features", "ioapic") ||
             isIOMMU(doc, elem) ||
-            isElement(elem, "metadata", "viommu:domain") ||
-            (g_str_has_suffix(elem->name, ":property") && says(elem, "name", "pref64-reserve")))
+            isElement(elem, "metadata", "viommu:domain") || isAround(doc, i))
             elem->cut = true;
         else if (isPCIController(elem))
             markController(elem, before, after);
@@ -289,6 +314,7 @@ static bool
 isHolder(const cutElement *elem)
 {
     return strcmp(elem->name, "metadata") == 0 || g_str_has_suffix(elem->name, ":override") ||
+           g_str_has_suffix(elem->name, ":commandline") ||
            (elem->parent && g_str_has_suffix(elem->parent->name, ":override")) ||
            g_str_has_suffix(elem->name, ":frontend") ||
            (isPCIController(elem) && says(elem, "model", "pcie-root"));

@@ -218,9 +218,10 @@ testPeer(void)
     } peers[] = {
         { 12008, 11001, VIOMMU_VERDICT_PASS, NULL, "libvirt 12.8, QEMU 11.1" },
         { 12007, 11000, VIOMMU_VERDICT_PASS, NULL, "libvirt 12.7, QEMU 11.0" },
-        { 12006, 11001, VIOMMU_VERDICT_FAIL,
-          "libvirt 12.6 cannot describe a vSMMU per expander bus (12.7 can): update it, or start QEMU with the arguments of 'viommu argv'",
+        { 8001, 11001, VIOMMU_VERDICT_FAIL,
+          "libvirt 8.1 cannot describe a vSMMU per expander bus (8.2 can, by <qemu:override>, and 12.7 in words of its own): update it, or start QEMU with the arguments of 'viommu argv'",
           NULL },
+        { 12006, 11001, VIOMMU_VERDICT_PASS, NULL, "libvirt 12.6, which lacks words that <qemu:override> stands in for; QEMU 11.1" },
         { 0, 0, VIOMMU_VERDICT_NOTE, "not known: this libvirt runs no QEMU",
           "give the URI of one that does, qemu:///system" },
         { 12008, 10002, VIOMMU_VERDICT_FAIL, "QEMU 10.2 has no accelerated SMMUv3", "use QEMU 11.0 or newer" },

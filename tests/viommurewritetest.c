@@ -227,14 +227,16 @@ static void
 testVersions(void)
 {
     static const char old[] =
-        "viommu: libvirt 12.6 cannot describe a vSMMU per expander bus (12.7 can): update it, or start QEMU with the arguments of 'viommu argv'";
+        "viommu: libvirt 8.1 cannot describe a vSMMU per expander bus (8.2 can, by <qemu:override>, and 12.7 in words of its own): update it, or start QEMU with the arguments of 'viommu argv'";
     static const struct {
         uint64_t libvirt;
         uint64_t qemu;
         const char *words; /* NULL: replaced */
     } cases[] = {
-        { 12006000, 11001000, old },
-        { 12006999, 11001000, old },
+        { 8001000, 11001000, old },
+        { 8001999, 11001000, old },
+        { 8002000, 11001000, NULL },
+        { 12006999, 11001000, NULL },
         { 12007000, 11001000, NULL },
         { 13000000, 11001000, NULL },
         { 0, 0, NULL },
@@ -259,6 +261,9 @@ testVersions(void)
                         cases[i].words ? VIOMMU_REWRITE_REFUSE : VIOMMU_REWRITE_REPLACE);
         if (cases[i].words)
             g_assert_cmpstr(outcome->words, ==, cases[i].words);
+        else /* in the words that it has */
+            g_assert_cmpint(strstr(outcome->text, "<qemu:override>") != NULL, ==,
+                            cases[i].libvirt >= 8002000 && cases[i].libvirt < 12007000);
     }
 }
 

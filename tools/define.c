@@ -167,9 +167,9 @@ cmdDefine(const viommuOptions *opts, char **args, GString *out, GError **error)
     if (!placement)
         return VIOMMU_EXIT_UNREACHABLE;
     viommuReportFindings(placement->findings, opts->quiet);
-    if (placement->refused || !viommuInputFitsLibvirt(input, error))
+    if (placement->refused || !viommuInputFit(input, placement, error))
         return VIOMMU_EXIT_REFUSED;
-    return defineText(input, placement->native, placement->plan, out, error);
+    return defineText(input, placement->text, placement->plan, out, error);
 }
 
 const viommuCmd viommuCmdDefine = {

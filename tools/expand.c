@@ -29,12 +29,16 @@ cmdExpand(const viommuOptions *opts, char **args, GString *out, GError **error)
     if (placement->refused)
         return VIOMMU_EXIT_REFUSED;
     if (opts->dialect == VIOMMU_DIALECT_NATIVE) {
-        if (!viommuInputFitsLibvirt(input, error))
+        if (!viommuInputFit(input, placement, error))
             return VIOMMU_EXIT_REFUSED;
-        g_string_append_len(out, placement->native, (gssize)placement->nativeLen);
+        g_string_append_len(out, placement->text, (gssize)placement->textLen);
         return VIOMMU_EXIT_DONE;
     }
-    other = viommuExpand(input->dom, placement->plan, opts->dialect, &len, error);
+    if (opts->dialect == VIOMMU_DIALECT_OVERRIDE && opts->libvirtVersion >= VIOMMU_LIBVIRT_OVERRIDE)
+        other = viommuExpandFor(input->dom, placement->plan, MIN(opts->libvirtVersion, VIOMMU_LIBVIRT_NATIVE - 1), &len,
+                                error);
+    else
+        other = viommuExpand(input->dom, placement->plan, opts->dialect, &len, error);
     if (!other)
         return VIOMMU_EXIT_REFUSED;
     g_string_append_len(out, other, (gssize)len);

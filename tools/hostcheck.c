@@ -5,6 +5,7 @@
 #include "hostcheck.h"
 
 #include "report.h"
+#include "viommu_expand.h"
 #include "viommu_finding.h"
 #include "viommu_place.h"
 #include "virkernel.h"
@@ -327,8 +328,11 @@ viommuHostCheckPeer(GPtrArray *verdicts, unsigned libvirt, unsigned qemu)
 
         judge(verdict, VIOMMU_VERDICT_FAIL, text, "use QEMU 11.0 or newer");
     } else {
-        verdict->hint = g_strdup_printf("libvirt %u.%u, QEMU %u.%u", libvirt / 1000, libvirt % 1000, qemu / 1000,
-                                        qemu % 1000);
+        verdict->hint = g_strdup_printf("libvirt %u.%u%s QEMU %u.%u", libvirt / 1000, libvirt % 1000,
+                                        libvirt < VIOMMU_LIBVIRT_NATIVE
+                                            ? ", which lacks words that <qemu:override> stands in for;"
+                                            : ",",
+                                        qemu / 1000, qemu % 1000);
     }
 }
 

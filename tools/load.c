@@ -303,10 +303,10 @@ viommuInputPlace(viommuInput *input, GError **error)
 }
 
 bool
-viommuInputFitsLibvirt(const viommuInput *input, GError **error)
+viommuInputFit(const viommuInput *input, viommuPlacement *placement, GError **error)
 {
     viommuLibvirtVersions versions;
 
     return getVersions(input, &versions, error) &&
-           viommuPlacementFitsLibvirt(versions.libvirt, error);
+           viommuPlacementFit(placement, input->dom, versions.libvirt, error);
 }

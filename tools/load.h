@@ -53,6 +53,6 @@ bool viommuInputLoad(viommuInput *input, GError **error);
  * set only where something cannot be read. Borrows from @input. */
 viommuPlacement *viommuInputPlace(viommuInput *input, GError **error);
 
-/* Refuses a libvirt, that of the options or else of the connection, that cannot describe any
- * placement. */
-bool viommuInputFitsLibvirt(const viommuInput *input, GError **error);
+/* Lets @placement, which is not refused, speak to the libvirt of the options or else of the connection; an older one
+ * may be refused. */
+bool viommuInputFit(const viommuInput *input, viommuPlacement *placement, GError **error);

@@ -63,7 +63,7 @@ static const struct {
         "version of the QEMU that will run the domain", "VERSION" } },
     { VIOMMU_OPTION_DIALECT,
       { "dialect", 0, 0, G_OPTION_ARG_STRING, &given.dialect,
-        "words of the result (default: native)", "native|viommu" } },
+        "words of the result (default: those that libvirt has)", "native|override|viommu" } },
     { VIOMMU_OPTION_POLICY,
       { "policy", 0, 0, G_OPTION_ARG_STRING, &given.policy,
         "ask for domains that do not ask themselves, as viommud.conf can (default: off)",
@@ -196,8 +196,10 @@ readValues(const viommuCmd *cmd, viommuOptions *opts)
     opts->format = given.format ? given.format : g_intern_string(formats[0]);
     if (g_strcmp0(given.dialect, "viommu") == 0)
         opts->dialect = VIOMMU_DIALECT_VIOMMU;
+    else if (g_strcmp0(given.dialect, "override") == 0)
+        opts->dialect = VIOMMU_DIALECT_OVERRIDE;
     else if (given.dialect && strcmp(given.dialect, "native") != 0)
-        return g_strdup_printf("no dialect '%s', but native|viommu", given.dialect);
+        return g_strdup_printf("no dialect '%s', but native|override|viommu", given.dialect);
     if (given.policy && !viommuPolicyParse(given.policy, &opts->policy))
         return g_strdup_printf("no policy '%s', but off|smmuv3|aarch64", given.policy);
     if (!parseVersion(given.libvirtVersion, &opts->libvirtVersion))

@@ -450,6 +450,62 @@ parseFrame(viommuDomain *dom, GError **error)
     return parseNuma(dom, error);
 }
 
+/* The <iommu> that libvirt knows by @alias: its own, or that of its place. */
+static viommuIOMMU *
+findIOMMU(const viommuDomain *dom, const char *alias)
+{
+    size_t i;
+
+    for (i = 0; i < dom->iommus->len; i++) {
+        viommuIOMMU *iommu = g_ptr_array_index(dom->iommus, i);
+        const char *own = viommuXMLAttr(viommuXMLChild(iommu->node, "alias"), "name");
+        g_autofree char *place = g_strdup_printf("iommu%zu", i);
+
+        if (g_strcmp0(own ? own : place, alias) == 0)
+            return iommu;
+    }
+    return NULL;
+}
+
+static void
+overrideDevices(viommuDomain *dom, const char *alias, const xmlNode *frontend)
+{
+    const xmlNode *node;
+    size_t i;
+
+    for (node = viommuXMLChildNS(frontend, VIOMMU_NS_QEMU, "property"); node;
+         node = viommuXMLNextNS(node, VIOMMU_NS_QEMU, "property")) {
+        if (g_strcmp0(viommuXMLAttr(node, "name"), "iommufd") != 0)
+            continue;
+        for (i = 0; i < dom->devices->len; i++) {
+            viommuDevice *device = g_ptr_array_index(dom->devices, i);
+
+            if (g_strcmp0(device->alias, alias) == 0 && device->iommufd == VIOMMU_UNSET)
+                device->iommufd = 1;
+        }
+    }
+}
+
+/* What <qemu:override> makes of vSMMUs and host devices, for a libvirt that has no words for it. */
+static void
+parseOverride(viommuDomain *dom)
+{
+    const xmlNode *override = viommuXMLChildNS(dom->root, VIOMMU_NS_QEMU, "override");
+    const xmlNode *node;
+
+    for (node = viommuXMLChildNS(override, VIOMMU_NS_QEMU, "device"); node;
+         node = viommuXMLNextNS(node, VIOMMU_NS_QEMU, "device")) {
+        const xmlNode *frontend = viommuXMLChildNS(node, VIOMMU_NS_QEMU, "frontend");
+        const char *alias = viommuXMLAttr(node, "alias");
+        viommuIOMMU *iommu = alias ? findIOMMU(dom, alias) : NULL;
+
+        if (iommu && frontend)
+            viommuConfOverrideIOMMU(iommu, dom->xml, frontend);
+        else if (alias && frontend)
+            overrideDevices(dom, alias, frontend);
+    }
+}
+
 viommuDomain *
 viommuDomainParse(const char *text, size_t len, GError **error)
 {
@@ -474,7 +530,10 @@ viommuDomainParse(const char *text, size_t len, GError **error)
                       (const char *)dom->root->name);
         return NULL;
     }
-    if (!parseFrame(dom, error) || !parseDevices(dom, error) || !viommuConfParseRequests(dom, error))
+    if (!parseFrame(dom, error) || !parseDevices(dom, error))
+        return NULL;
+    parseOverride(dom);
+    if (!viommuConfParseRequests(dom, error))
         return NULL;
     return g_steal_pointer(&dom);
 }

@@ -16,6 +16,9 @@
 #define VIOMMU_NS "urn:viommu:domain:1"
 #define VIOMMU_NS_QEMU "http://libvirt.org/schemas/domain/qemu/1.0"
 
+/* Of the aliases that viommu gives; libvirt takes those of users with "ua-" in front. */
+#define VIOMMU_ALIAS_PREFIX "ua-viommu-"
+
 /* A PCI address names a bus with 8 bits, so an index above makes a controller that nothing can use. */
 #define VIOMMU_PCI_INDEX_MAX 255
 
@@ -135,6 +138,7 @@ typedef struct {
     unsigned sparePorts;   /* <placement sparePorts>, 0 if absent */
     bool allSMMUs;         /* <placement smmus='all'> */
     bool foreign;          /* has attributes of other models (intremap, caching_mode, ...) */
+    bool overridden;       /* accel and features of it are set by <qemu:override> */
     bool automatic;        /* a virtio one that Nova chose for hw:viommu_model=auto; model says smmuv3 */
     GPtrArray *strays;     /* of viommuStray */
 } viommuIOMMU;
@@ -206,6 +210,7 @@ typedef struct {
     bool ownsIommufd;      /* <iommufd> was made by viommu */
     bool ownsHole64;       /* <pcihole64> was made by viommu ... */
     uint64_t userHole64KiB; /* ... over this one of the user (0: none) */
+    bool madeOverride;     /* viommu has written into <qemu:override> or <qemu:commandline> what libvirt lacked */
 } viommuDomain;
 
 /* Reads a domain. Errors are VIOMMU_ERROR_XML with the line: not a domain, addresses out of range, an

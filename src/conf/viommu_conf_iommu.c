@@ -294,6 +294,42 @@ viommuIOMMUParse(const viommuXML *xml, xmlNode *node)
     return iommu;
 }
 
+/* Where properties are read from: a <qemu:frontend>. */
+typedef struct {
+    const viommuXML *xml;
+    const xmlNode *frontend;
+} propertySource;
+
+static const char *
+getProperty(const void *data, const char *name, unsigned *ret_line)
+{
+    const propertySource *source = data;
+    const xmlNode *node;
+
+    for (node = viommuXMLChildNS(source->frontend, VIOMMU_NS_QEMU, "property"); node;
+         node = viommuXMLNextNS(node, VIOMMU_NS_QEMU, "property")) {
+        if (g_strcmp0(viommuXMLAttr(node, "name"), name) != 0)
+            continue;
+        *ret_line = viommuXMLLine(source->xml, node);
+        return viommuXMLAttr(node, "value");
+    }
+    return NULL;
+}
+
+void
+viommuConfOverrideIOMMU(viommuIOMMU *iommu, const viommuXML *xml, const xmlNode *frontend)
+{
+    propertySource source = { xml, frontend };
+    unsigned line;
+    const char *accel = getProperty(&source, "accel", &line);
+
+    if (!accel || iommu->accel != VIOMMU_UNSET)
+        return;
+    iommu->overridden = true;
+    iommu->accel = strcmp(accel, "true") == 0 || strcmp(accel, "on") == 0;
+    viommuConfReadFeatures(getProperty, &source, &iommu->features, iommu->strays);
+}
+
 void
 viommuConfAddRequest(viommuDomain *dom, const viommuIOMMU *iommu)
 {
@@ -383,6 +419,7 @@ readMade(viommuDomain *dom, GError **error)
     guint64 size;
 
     dom->ownsIommufd = viommuConfYesNo(viommuXMLAttr(made, "iommufd")) == 1;
+    dom->madeOverride = viommuConfYesNo(viommuXMLAttr(made, "override")) == 1;
     dom->ownsHole64 = viommuConfYesNo(viommuXMLAttr(made, "pcihole64")) == 1;
     if (!user)
         return true;

@@ -28,6 +28,9 @@ void viommuDeviceFree(void *device);
 
 viommuIOMMU *viommuIOMMUParse(const viommuXML *xml, xmlNode *node);
 void viommuIOMMUFree(void *iommu);
+
+/* Lets @iommu have what the properties of its device say over it, if they make it one with accel. */
+void viommuConfOverrideIOMMU(viommuIOMMU *iommu, const viommuXML *xml, const xmlNode *frontend);
 void viommuRequestFree(void *request);
 void viommuPlacedFree(void *placed);
 

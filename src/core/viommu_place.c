@@ -10,9 +10,6 @@
 
 #include <string.h>
 
-/* accel and pciBus of <iommu model='smmuv3'>: libvirt's formatdomain, "since 12.7.0". */
-#define LIBVIRT_NATIVE VIOMMU_VERSION_QEMU(12, 7)
-
 /* The newest QEMU whose behaviour is known. */
 #define QEMU_DEFAULT VIOMMU_VERSION_QEMU(11, 1)
 
@@ -70,11 +67,11 @@ judge(viommuPlacement *placement, const viommuDomain *dom, viommuHost *host, GEr
     size_t planned = placement->findings->len;
     size_t i;
 
-    placement->native = viommuExpand(dom, placement->plan, VIOMMU_DIALECT_NATIVE,
-                                     &placement->nativeLen, error);
-    if (!placement->native)
+    placement->text = viommuExpand(dom, placement->plan, VIOMMU_DIALECT_NATIVE,
+                                     &placement->textLen, error);
+    if (!placement->text)
         return false;
-    placement->result = viommuDomainParse(placement->native, placement->nativeLen, error);
+    placement->result = viommuDomainParse(placement->text, placement->textLen, error);
     if (!placement->result) {
         g_prefix_error(error, "the expanded domain cannot be read: ");
         return false;
@@ -116,19 +113,38 @@ viommuPlacementFree(viommuPlacement *placement)
     viommuPlanFree(placement->plan);
     viommuDomainFree(placement->result);
     g_ptr_array_unref(placement->findings);
-    g_free(placement->native);
+    g_free(placement->text);
     g_free(placement);
 }
 
 bool
 viommuPlacementFitsLibvirt(unsigned libvirtVersion, GError **error)
 {
-    if (libvirtVersion && libvirtVersion < LIBVIRT_NATIVE) {
+    if (libvirtVersion && libvirtVersion < VIOMMU_LIBVIRT_OVERRIDE) {
         g_set_error(
             error, VIOMMU_ERROR, VIOMMU_ERROR_REFUSED,
-            "libvirt %u.%u cannot describe a vSMMU per expander bus (12.7 can): update it, or start QEMU with the arguments of 'viommu argv'",
+            "libvirt %u.%u cannot describe a vSMMU per expander bus (8.2 can, by <qemu:override>, and 12.7 in words of its own): update it, or start QEMU with the arguments of 'viommu argv'",
             libvirtVersion / 1000, libvirtVersion % 1000);
         return false;
     }
+    return true;
+}
+
+bool
+viommuPlacementFit(viommuPlacement *placement, const viommuDomain *dom, unsigned libvirtVersion, GError **error)
+{
+    char *text;
+    size_t len = 0;
+
+    if (!viommuPlacementFitsLibvirt(libvirtVersion, error))
+        return false;
+    if (!libvirtVersion || libvirtVersion >= VIOMMU_LIBVIRT_NATIVE)
+        return true;
+    text = viommuExpandFor(dom, placement->plan, libvirtVersion, &len, error);
+    if (!text)
+        return false;
+    g_free(placement->text);
+    placement->text = text;
+    placement->textLen = len;
     return true;
 }

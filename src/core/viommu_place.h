@@ -12,8 +12,8 @@
 typedef struct {
     viommuPlan *plan;    /* NULL: refused */
     GPtrArray *findings; /* of planner and checker, sorted; lines are those of the input */
-    char *native;        /* the expansion for libvirt */
-    size_t nativeLen;
+    char *text;          /* the expansion for libvirt, native until viommuPlacementFit */
+    size_t textLen;
     viommuDomain *result; /* that, read again */
     bool refused;         /* a finding is an error */
 } viommuPlacement;
@@ -28,3 +28,7 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(viommuPlacement, viommuPlacementFree)
 
 /* Refuses a libvirt that cannot describe any placement; 0, an unknown one, is taken to be able. */
 bool viommuPlacementFitsLibvirt(unsigned libvirtVersion, GError **error);
+
+/* Lets @placement of @dom, which is not refused, say the same to a libvirt of that version (0: the newest): with
+ * <qemu:override> where it lacks words. False with VIOMMU_ERROR_REFUSED where it cannot be said. */
+bool viommuPlacementFit(viommuPlacement *placement, const viommuDomain *dom, unsigned libvirtVersion, GError **error);

@@ -67,7 +67,7 @@ isUnchanged(const viommuDomain *dom, const viommuPlacement *placement)
     size_t len;
     const char *text = viommuXMLText(dom->xml, &len);
 
-    return placement->nativeLen == len && memcmp(placement->native, text, len) == 0;
+    return placement->textLen == len && memcmp(placement->text, text, len) == 0;
 }
 
 static bool
@@ -85,6 +85,8 @@ place(viommuRewrite *self, viommuRewriteVerdict *ret_verdict)
                                          "the extra spec viommu:nested=no keeps a domain out)");
         return false;
     }
+    if (!viommuPlacementFit(self->placement, self->dom, self->peer->libvirt, &error))
+        return viommuRewriteRefuseError(self, g_steal_pointer(&error), ret_verdict);
     appendPlan(self->words, self->placement->plan);
     return true;
 }
@@ -161,8 +163,8 @@ appendPart(viommuRewrite *self, const domainPart *part, bool *changed,
     if (!expand(self, domain->str, domain->len, &fresh, ret_verdict))
         return false;
     if (fresh) {
-        g_string_append_len(self->result, fresh->native + front,
-                            (gssize)(fresh->nativeLen - front - strlen("domain>")));
+        g_string_append_len(self->result, fresh->text + front,
+                            (gssize)(fresh->textLen - front - strlen("domain>")));
         *changed = true;
     } else {
         g_string_append_len(self->result, self->text + part->begin,
@@ -238,6 +240,6 @@ viommuRewriteDomains(viommuRewrite *self)
         return rewriteEmbedded(self);
     if (!expand(self, self->text, self->len, &fresh, &verdict) || !fresh)
         return verdict;
-    g_string_append_len(self->result, fresh->native, (gssize)fresh->nativeLen);
+    g_string_append_len(self->result, fresh->text, (gssize)fresh->textLen);
     return finish(self);
 }

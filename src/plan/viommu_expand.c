@@ -43,7 +43,7 @@ expandAddresses(expandState *state)
     for (i = 0; i < state->plan->vsmmus->len; i++) {
         const viommuVSMMU *vsmmu = g_ptr_array_index(state->plan->vsmmus, i);
 
-        for (j = 0; j < vsmmu->devices->len; j++) {
+        for (j = 0; state->words.pciBus && j < vsmmu->devices->len; j++) {
             const viommuPlanDevice *device = g_ptr_array_index(vsmmu->devices, j);
 
             writeAddr(state, device->device, &device->addr);
@@ -68,14 +68,15 @@ expandAddresses(expandState *state)
     }
 }
 
-/* Addresses on ports that go with a withdrawn request: libvirt chooses new ones. */
+/* Addresses on ports that go, with a withdrawn request or where libvirt is not to know of them: it chooses new ones. */
 static void
 withdrawAddresses(expandState *state)
 {
     const viommuDomain *dom = state->dom;
+    bool all = dom->withdrawn || !state->words.pciBus;
     size_t i;
 
-    for (i = 0; dom->withdrawn && i < dom->devices->len; i++) {
+    for (i = 0; all && i < dom->devices->len; i++) {
         const viommuDevice *device = g_ptr_array_index(dom->devices, i);
         const viommuController *port = device->hasAddr
                                            ? viommuDomainFindController(dom, device->addr.bus) : NULL;
@@ -91,7 +92,7 @@ expandIommufd(expandState *state)
 {
     const viommuDomain *dom = state->dom;
     const xmlNode *os = viommuXMLChild(dom->root, "os");
-    bool wanted = state->plan->accel && state->plan->vsmmus->len > 0;
+    bool wanted = state->plan->accel && state->plan->vsmmus->len > 0 && state->words.iommufd;
 
     state->madeIommufd = wanted && dom->ownsIommufd;
     if (!wanted && dom->ownsIommufd && dom->iommufdNode)
@@ -105,22 +106,57 @@ expandIommufd(expandState *state)
         viommuEditsInsertBefore(state->edits, os ? os : dom->devicesNode, "<iommufd enabled='yes'/>");
 }
 
-char *
-viommuExpand(const viommuDomain *dom, const viommuPlan *plan, viommuDialect dialect, size_t *ret_len,
-             GError **error)
+/* <driver iommufd='yes'> of every device, for a libvirt that has no <iommufd>. */
+static void
+expandDeviceIommufd(expandState *state)
 {
+    size_t i;
+    size_t j;
+
+    for (i = 0; state->words.deviceIommufd && state->plan->accel && i < state->plan->vsmmus->len; i++) {
+        const viommuVSMMU *vsmmu = g_ptr_array_index(state->plan->vsmmus, i);
+
+        for (j = 0; j < vsmmu->devices->len; j++) {
+            const viommuDevice *device = ((viommuPlanDevice *)g_ptr_array_index(vsmmu->devices, j))->device;
+            const xmlNode *driver = viommuXMLChild(device->node, "driver");
+            const xmlNode *source = viommuXMLChild(device->node, "source");
+
+            if (device->iommufd == 1 || device->network)
+                continue;
+            if (driver)
+                viommuEditsAddAttr(state->edits, driver, "iommufd", "yes");
+            else if (source) /* libvirt's schema has it before <address> */
+                viommuEditsInsertAfter(state->edits, source, "<driver iommufd='yes'/>");
+        }
+    }
+}
+
+static char *
+expand(expandState *state, size_t *ret_len, GError **error)
+{
+    const viommuDomain *dom = state->dom;
     g_autoptr(viommuEdits) edits = viommuEditsNew(dom->xml);
-    expandState state = { .dom = dom, .plan = plan, .dialect = dialect, .edits = edits };
+    g_autoptr(GPtrArray) ordered = g_ptr_array_new();
+    g_autoptr(GHashTable) aliases = g_hash_table_new_full(NULL, NULL, NULL, g_free);
     g_autofree char *out = NULL;
 
+    state->edits = edits;
+    state->aliases = aliases;
+    state->ordered = ordered;
     if (viommuDomainIsRequest(dom)) {
-        expandIommufd(&state);
-        expandControllers(&state);
-        expandAddresses(&state);
-        withdrawAddresses(&state);
-        expandIOMMUs(&state);
-        expandOverride(&state);
-        expandMetadata(&state);
+        if (!expandCanSay(state, error))
+            return NULL;
+        expandIommufd(state);
+        expandDeviceIommufd(state);
+        expandControllers(state);
+        expandAddresses(state);
+        withdrawAddresses(state);
+        expandIOMMUs(state);
+        expandNumbers(state);
+        expandAliases(state);
+        expandCommandline(state);
+        expandOverride(state);
+        expandMetadata(state);
         if (dom->ioapic && !dom->withdrawn)
             viommuEditsRemove(edits, dom->ioapic);
     }
@@ -132,4 +168,25 @@ viommuExpand(const viommuDomain *dom, const viommuPlan *plan, viommuDialect dial
         return NULL;
     }
     return g_steal_pointer(&out);
+}
+
+char *
+viommuExpand(const viommuDomain *dom, const viommuPlan *plan, viommuDialect dialect, size_t *ret_len,
+             GError **error)
+{
+    expandState state = { .dom = dom, .plan = plan, .dialect = dialect,
+                          .words = expandWordsOf(dialect == VIOMMU_DIALECT_OVERRIDE ? VIOMMU_LIBVIRT_OVERRIDE
+                                                                                    : VIOMMU_LIBVIRT_NATIVE) };
+
+    return expand(&state, ret_len, error);
+}
+
+char *
+viommuExpandFor(const viommuDomain *dom, const viommuPlan *plan, unsigned libvirtVersion, size_t *ret_len,
+                GError **error)
+{
+    expandState state = { .dom = dom, .plan = plan, .words = expandWordsOf(libvirtVersion) };
+
+    state.dialect = state.words.accel ? VIOMMU_DIALECT_NATIVE : VIOMMU_DIALECT_OVERRIDE;
+    return expand(&state, ret_len, error);
 }

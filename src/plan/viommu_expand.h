@@ -6,8 +6,13 @@
 
 #include "viommu_plan.h"
 
+/* 1000 * major + minor of the first libvirt with <qemu:override>, and of the first with words for everything. */
+#define VIOMMU_LIBVIRT_OVERRIDE 8002u
+#define VIOMMU_LIBVIRT_NATIVE 12007u
+
 typedef enum {
     VIOMMU_DIALECT_NATIVE, /* libvirt >= 12.7 */
+    VIOMMU_DIALECT_OVERRIDE, /* libvirt >= 8.2: what it lacks, by <qemu:override> and <qemu:commandline> */
     VIOMMU_DIALECT_VIOMMU, /* our own words: every vSMMU a request of its own */
 } viommuDialect;
 
@@ -15,3 +20,8 @@ typedef enum {
  * as the plan wants it, that is the input byte for byte. */
 char *viommuExpand(const viommuDomain *dom, const viommuPlan *plan, viommuDialect dialect,
                    size_t *ret_len, GError **error);
+
+/* The same for a libvirt of that version, with the words that it has: native where it has them all.
+ * VIOMMU_ERROR_REFUSED if the plan cannot be said in them. */
+char *viommuExpandFor(const viommuDomain *dom, const viommuPlan *plan, unsigned libvirtVersion, size_t *ret_len,
+                      GError **error);

@@ -127,12 +127,13 @@ writePort(expandState *state, const viommuPlanPort *port, unsigned bus)
 }
 
 static bool
-isPlanned(const viommuPlan *plan, unsigned controller)
+isPlanned(const expandState *state, unsigned controller)
 {
+    const viommuPlan *plan = state->plan;
     size_t i;
     size_t j;
 
-    for (i = 0; i < plan->vsmmus->len; i++) {
+    for (i = 0; state->words.pciBus && i < plan->vsmmus->len; i++) {
         const viommuVSMMU *vsmmu = g_ptr_array_index(plan->vsmmus, i);
 
         if (vsmmu->controller == controller)
@@ -157,7 +158,7 @@ removeUnplanned(expandState *state)
     for (i = 0; i < state->dom->controllers->len; i++) {
         const viommuController *there = g_ptr_array_index(state->dom->controllers, i);
 
-        if (viommuDomainIsGenerated(state->dom, there) && !isPlanned(state->plan, there->index))
+        if (viommuDomainIsGenerated(state->dom, there) && !isPlanned(state, there->index))
             viommuEditsRemove(state->edits, there->node);
     }
 }
@@ -170,15 +171,17 @@ writeHole64(expandState *state)
     const xmlNode *there = root ? viommuXMLChild(root->node, "pcihole64") : NULL;
     uint64_t now = root ? root->hole64KiB : 0;
     uint64_t user = dom->ownsHole64 ? dom->userHole64KiB : now;
+    /* Of older ones some refuse it for "virt" (seen with 11.3). */
+    uint64_t wanted = state->words.accel ? state->plan->hole64KiB : 0;
     g_autofree char *line = g_strdup_printf("<pcihole64 unit='KiB'>%" G_GUINT64_FORMAT "</pcihole64>",
-                                            (guint64)state->plan->hole64KiB);
+                                            (guint64)wanted);
     g_autofree char *whole = NULL;
 
-    state->madeHole64 = state->plan->hole64KiB != user;
+    state->madeHole64 = wanted != user;
     state->userHole64KiB = user;
-    if (state->plan->hole64KiB == now)
+    if (wanted == now)
         return;
-    if (there && state->plan->hole64KiB == 0) {
+    if (there && wanted == 0) {
         viommuEditsRemove(state->edits, there);
     } else if (there) {
         viommuEditsReplace(state->edits, there, line);
@@ -207,7 +210,7 @@ expandControllers(expandState *state)
     }
     for (i = 0; i < state->plan->plainPorts->len; i++)
         writePort(state, g_ptr_array_index(state->plan->plainPorts, i), 0);
-    for (i = 0; i < state->plan->vsmmus->len; i++) {
+    for (i = 0; state->words.pciBus && i < state->plan->vsmmus->len; i++) {
         const viommuVSMMU *vsmmu = g_ptr_array_index(state->plan->vsmmus, i);
 
         writeExpander(state, vsmmu);

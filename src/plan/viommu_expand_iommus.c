@@ -21,7 +21,7 @@ countSpare(const viommuVSMMU *vsmmu)
 static void
 appendFeature(GString *out, const expandState *state, const char *name, int value, bool number)
 {
-    if (value == VIOMMU_AUTO && state->dialect == VIOMMU_DIALECT_NATIVE)
+    if (value == VIOMMU_AUTO && state->dialect != VIOMMU_DIALECT_VIOMMU)
         return;
     if (value == VIOMMU_AUTO)
         g_string_append_printf(out, " %s='auto'", name);
@@ -29,6 +29,24 @@ appendFeature(GString *out, const expandState *state, const char *name, int valu
         g_string_append_printf(out, " %s='%d'", name, value);
     else
         g_string_append_printf(out, " %s='%s'", name, value ? "on" : "off");
+}
+
+static bool
+isOurAlias(const xmlNode *node)
+{
+    const char *name = viommuXMLAttr(node, "name");
+
+    return viommuXMLIs(node, "alias") && name && g_str_has_prefix(name, VIOMMU_ALIAS_PREFIX);
+}
+
+/* The alias that the user gave to @there (NULL: none is there), or NULL. */
+static const char *
+usersAlias(const viommuIOMMU *there)
+{
+    const xmlNode *node = there ? viommuXMLChild(there->node, "alias") : NULL;
+    const char *name = viommuXMLAttr(node, "name");
+
+    return name && g_str_has_prefix(name, "ua-") && !isOurAlias(node) ? name : NULL;
 }
 
 /* What the user wrote into @there beside the words of a request: an alias, for instance. */
@@ -43,7 +61,7 @@ appendForeign(GString *out, const expandState *state, const viommuIOMMU *there)
         const viommuSpan *span;
 
         if (node->type != XML_ELEMENT_NODE || viommuXMLIs(node, "driver") ||
-            viommuXMLIs(node, "placement") || viommuXMLIs(node, "source"))
+            viommuXMLIs(node, "placement") || viommuXMLIs(node, "source") || isOurAlias(node))
             continue;
         span = viommuXMLSpan(state->dom->xml, node);
         g_string_append(out, "  ");
@@ -58,10 +76,11 @@ formatIOMMU(const expandState *state, const viommuVSMMU *vsmmu, const viommuIOMM
     GString *out = g_string_new("<iommu model='smmuv3'");
     g_autofree char *name = viommuXMLEscape(vsmmu->smmu->name);
     bool ours = state->dialect == VIOMMU_DIALECT_VIOMMU;
+    bool accel = state->plan->accel && state->words.accel;
 
     g_string_append_printf(out, "%s>\n  <driver pciBus='%u'%s", ours ? " nested='yes'" : "",
-                           vsmmu->controller, state->plan->accel ? " accel='on'" : "");
-    if (state->plan->accel) {
+                           vsmmu->controller, accel ? " accel='on'" : "");
+    if (accel) {
         appendFeature(out, state, "cmdqv", vsmmu->features.cmdqv, false);
         appendFeature(out, state, "ats", vsmmu->features.ats, false);
         appendFeature(out, state, "ril", vsmmu->features.ril, false);
@@ -73,6 +92,11 @@ formatIOMMU(const expandState *state, const viommuVSMMU *vsmmu, const viommuIOMM
         g_string_append_printf(out, "  <placement sparePorts='%u'/>\n  <source smmu='%s'/>\n",
                                countSpare(vsmmu), name);
     appendForeign(out, state, there);
+    if (state->plan->accel && !accel && !usersAlias(there)) {
+        g_autofree char *alias = expandSMMUAlias(state, vsmmu);
+
+        g_string_append_printf(out, "  <alias name='%s'/>\n", alias);
+    }
     g_string_append(out, "</iommu>");
     return g_string_free(out, FALSE);
 }
@@ -80,7 +104,7 @@ formatIOMMU(const expandState *state, const viommuVSMMU *vsmmu, const viommuIOMM
 static bool
 sameValue(const expandState *state, int there, int planned)
 {
-    if (planned == VIOMMU_AUTO && (state->dialect == VIOMMU_DIALECT_NATIVE || !state->plan->accel))
+    if (planned == VIOMMU_AUTO && (state->dialect != VIOMMU_DIALECT_VIOMMU || !state->plan->accel))
         return there == VIOMMU_UNSET;
     return there == planned;
 }
@@ -89,8 +113,13 @@ static bool
 sameIOMMU(const expandState *state, const viommuIOMMU *there, const viommuVSMMU *vsmmu)
 {
     const viommuFeatures *planned = &vsmmu->features;
+    g_autofree char *lines = NULL;
     bool ours = state->dialect == VIOMMU_DIALECT_VIOMMU;
 
+    if (state->dialect == VIOMMU_DIALECT_OVERRIDE || there->overridden) {
+        lines = formatIOMMU(state, vsmmu, there);
+        return expandIsWritten(state, there->node, lines);
+    }
     if (there->strays->len || there->foreign || there->pciBus != (int)vsmmu->controller ||
         there->nested != (ours ? 1 : VIOMMU_UNSET) ||
         there->accel != (state->plan->accel ? 1 : VIOMMU_UNSET))
@@ -135,6 +164,14 @@ findThere(const viommuDomain *dom, const viommuVSMMU *vsmmu)
     return NULL;
 }
 
+char *
+expandSMMUAlias(const expandState *state, const viommuVSMMU *vsmmu)
+{
+    const char *alias = usersAlias(findThere(state->dom, vsmmu));
+
+    return alias ? g_strdup(alias) : g_strdup_printf(VIOMMU_ALIAS_PREFIX "smmu%u", vsmmu->controller);
+}
+
 /* The requests that no vSMMU stands for (@used: those of which one does): the new vSMMUs take the place of
  * the first. */
 static void
@@ -172,7 +209,7 @@ expandIOMMUs(expandState *state)
     const viommuIOMMU *after = NULL;
     size_t i;
 
-    for (i = 0; i < state->plan->vsmmus->len; i++) {
+    for (i = 0; state->words.pciBus && i < state->plan->vsmmus->len; i++) {
         const viommuVSMMU *vsmmu = g_ptr_array_index(state->plan->vsmmus, i);
         const viommuIOMMU *there = findThere(state->dom, vsmmu);
         g_autofree char *lines = NULL;

@@ -138,13 +138,16 @@ static char *
 formatMetadata(const expandState *state)
 {
     GString *out = g_string_new("<viommu:domain xmlns:viommu=\"" VIOMMU_NS "\">");
+    bool around = !state->words.accel && state->plan->vsmmus->len;
     size_t i;
 
     appendRequests(out, state);
-    for (i = 0; i < state->plan->vsmmus->len; i++)
+    for (i = 0; state->words.pciBus && i < state->plan->vsmmus->len; i++)
         appendVSMMU(out, g_ptr_array_index(state->plan->vsmmus, i));
-    if (state->madeIommufd || state->madeHole64) {
+    if (state->madeIommufd || state->madeHole64 || around) {
         g_string_append(out, "\n  <viommu:made");
+        if (around)
+            g_string_append(out, " override=\"yes\"");
         if (state->madeIommufd)
             g_string_append(out, " iommufd=\"yes\"");
         if (state->madeHole64)
@@ -158,9 +161,8 @@ formatMetadata(const expandState *state)
     return g_string_free(out, FALSE);
 }
 
-/* @text without the white space between tags. */
-static char *
-squash(const char *text, size_t len)
+char *
+expandSquash(const char *text, size_t len)
 {
     GString *out = g_string_sized_new(len);
     size_t i = 0;
@@ -175,14 +177,14 @@ squash(const char *text, size_t len)
     return g_string_free(out, FALSE);
 }
 
-static bool
-isWritten(const expandState *state, const char *lines)
+bool
+expandIsWritten(const expandState *state, const xmlNode *node, const char *lines)
 {
-    const viommuSpan *span = viommuXMLSpan(state->dom->xml, state->dom->metadata);
+    const viommuSpan *span = viommuXMLSpan(state->dom->xml, node);
     size_t len;
     const char *text = viommuXMLText(state->dom->xml, &len);
-    g_autofree char *there = squash(text + span->begin, span->end - span->begin);
-    g_autofree char *wanted = squash(lines, strlen(lines));
+    g_autofree char *there = expandSquash(text + span->begin, span->end - span->begin);
+    g_autofree char *wanted = expandSquash(lines, strlen(lines));
 
     return strcmp(there, wanted) == 0;
 }
@@ -230,7 +232,7 @@ expandMetadata(expandState *state)
     if (dom->withdrawn) {
         viommuEditsRemove(state->edits, isAlone(dom->metadata) ? metadata : dom->metadata);
     } else if (dom->metadata) {
-        if (!isWritten(state, lines))
+        if (!expandIsWritten(state, dom->metadata, lines))
             viommuEditsReplace(state->edits, dom->metadata, lines);
     } else if (metadata) {
         viommuEditsAppendChild(state->edits, metadata, lines);

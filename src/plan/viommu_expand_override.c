@@ -1,36 +1,66 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Windows of ports kept for hotplug: libvirt has no attribute for pref64-reserve, so that it goes through
- * <qemu:override>, by the alias of the port.
+ * Properties of devices for which libvirt has no word: they go through <qemu:override>, by the alias of the device. No
+ * libvirt has one for the windows of ports kept for hotplug (pref64-reserve); older ones lack more.
  */
 #include "viommu_expand_priv.h"
 
 #include <string.h>
 
-#define PROPERTY "pref64-reserve"
+#define RESERVE "pref64-reserve"
 
-/* What stands before the names of elements inside @node, which is one of QEMU's: "qemu:", or nothing where
- * that is the default namespace. Free with g_free. */
-static char *
-prefixInside(const xmlNode *node)
+typedef struct {
+    char *alias;
+    const char *name; /* static */
+    const char *type; /* static: of <qemu:property> */
+    char *value;
+    bool keep;        /* what the user wrote for it counts */
+} property;
+
+/* Those that place a device. */
+static const char *const placing[] = { "iommufd", "bus", "addr", "multifunction", NULL };
+
+static void
+freeProperty(void *data)
 {
-    return node->ns->prefix ? g_strconcat((const char *)node->ns->prefix, ":", NULL) : g_strdup("");
+    property *prop = data;
+
+    g_free(prop->alias);
+    g_free(prop->value);
+    g_free(prop);
 }
 
-/* The prefix that the root declares for QEMU's elements, with its colon. NULL: none; *ret_taken says
- * whether "qemu" is another namespace's. */
-static char *
-prefixOfRoot(const viommuDomain *dom, bool *ret_taken)
+static const property *
+findWanted(const GPtrArray *wanted, const char *alias, const char *name)
 {
-    const xmlNs *ns;
+    size_t i;
 
-    *ret_taken = false;
-    for (ns = dom->root->nsDef; ns; ns = ns->next) {
-        if (ns->prefix && ns->href && strcmp((const char *)ns->href, VIOMMU_NS_QEMU) == 0)
-            return g_strconcat((const char *)ns->prefix, ":", NULL);
-        *ret_taken = *ret_taken || g_strcmp0((const char *)ns->prefix, "qemu") == 0;
+    for (i = 0; i < wanted->len; i++) {
+        const property *prop = g_ptr_array_index(wanted, i);
+
+        if (g_strcmp0(prop->alias, alias) == 0 && g_strcmp0(prop->name, name) == 0)
+            return prop;
     }
     return NULL;
+}
+
+/* Takes @value. An alias is the user's, and may be given twice: the first counts. */
+static void
+want(GPtrArray *wanted, const char *alias, const char *name, const char *type, char *value, bool keep)
+{
+    property *prop;
+
+    if (findWanted(wanted, alias, name)) {
+        g_free(value);
+        return;
+    }
+    prop = g_new0(property, 1);
+    prop->alias = g_strdup(alias);
+    prop->name = name;
+    prop->type = type;
+    prop->value = value;
+    prop->keep = keep;
+    g_ptr_array_add(wanted, prop);
 }
 
 static char *
@@ -41,6 +71,198 @@ portAlias(const viommuDomain *dom, unsigned index)
     if (there && there->alias && g_str_has_prefix(there->alias, "ua-"))
         return g_strdup(there->alias);
     return g_strdup_printf("pci.%u", index);
+}
+
+static void
+wantWindows(const expandState *state, const viommuVSMMU *vsmmu, GPtrArray *wanted)
+{
+    size_t i;
+
+    for (i = 0; i < vsmmu->ports->len; i++) {
+        const viommuPlanPort *port = g_ptr_array_index(vsmmu->ports, i);
+        g_autofree char *alias = port->reserve ? portAlias(state->dom, port->controller) : NULL;
+
+        if (alias)
+            want(wanted, alias, RESERVE, "unsigned", g_strdup_printf("%" G_GUINT64_FORMAT, (guint64)port->reserve),
+                 !port->generated);
+    }
+}
+
+static void
+wantFeatures(const expandState *state, const viommuVSMMU *vsmmu, GPtrArray *wanted)
+{
+    g_autofree char *alias = expandSMMUAlias(state, vsmmu);
+    unsigned i;
+
+    if (!state->plan->accel)
+        return;
+    want(wanted, alias, "accel", "bool", g_strdup("true"), false);
+    for (i = 0; i < EXPAND_FEATURES; i++) {
+        const char *name;
+        char *text = expandFeature(&vsmmu->features, i, &name);
+
+        if (text)
+            want(wanted, alias, name, "string", text, false);
+    }
+}
+
+static void
+wantPlace(const expandState *state, const viommuPlanDevice *device, GPtrArray *wanted)
+{
+    const char *alias = g_hash_table_lookup(state->aliases, device->device);
+    const viommuGuestAddr *addr = &device->addr;
+
+    if (!alias)
+        return;
+    if (expandNeedsObject(state, device->device))
+        want(wanted, alias, "iommufd", "string", g_strdup(EXPAND_IOMMUFD), false);
+    if (state->words.pciBus)
+        return;
+    want(wanted, alias, "bus", "string", g_strdup_printf(EXPAND_ID "%u", state->numbers[addr->bus]), false);
+    want(wanted, alias, "addr", "string",
+         addr->function ? g_strdup_printf("0x%x.0x%x", addr->slot, addr->function)
+                        : g_strdup_printf("0x%x", addr->slot),
+         false);
+    if (addr->multifunction)
+        want(wanted, alias, "multifunction", "bool", g_strdup("true"), false);
+}
+
+static GPtrArray *
+wantAll(const expandState *state)
+{
+    GPtrArray *wanted = g_ptr_array_new_with_free_func(freeProperty);
+    size_t i;
+    size_t j;
+
+    for (i = 0; i < state->plan->vsmmus->len; i++) {
+        const viommuVSMMU *vsmmu = g_ptr_array_index(state->plan->vsmmus, i);
+
+        wantWindows(state, vsmmu, wanted);
+        if (state->words.pciBus && !state->words.accel)
+            wantFeatures(state, vsmmu, wanted);
+        for (j = 0; j < vsmmu->devices->len; j++)
+            wantPlace(state, g_ptr_array_index(vsmmu->devices, j), wanted);
+    }
+    return wanted;
+}
+
+/* The ports whose windows were or are ours: by alias. A window on a port of the user's may be the user's; what was
+ * written for an index that is ours now was for no device. */
+static GHashTable *
+listPorts(const expandState *state)
+{
+    GHashTable *ports = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    size_t i;
+    size_t j;
+
+    for (i = 0; i < state->dom->placed->len; i++) {
+        const viommuPlaced *placed = g_ptr_array_index(state->dom->placed, i);
+
+        for (j = 0; j < placed->ports->len; j++) {
+            const viommuPlacedPort *port = g_ptr_array_index(placed->ports, j);
+
+            if (port->generated)
+                g_hash_table_add(ports, portAlias(state->dom, port->controller));
+        }
+    }
+    for (i = 0; i < state->plan->vsmmus->len; i++) {
+        const viommuVSMMU *vsmmu = g_ptr_array_index(state->plan->vsmmus, i);
+
+        for (j = 0; j < vsmmu->ports->len; j++) {
+            const viommuPlanPort *port = g_ptr_array_index(vsmmu->ports, j);
+
+            if (port->generated)
+                g_hash_table_add(ports, portAlias(state->dom, port->controller));
+        }
+    }
+    return ports;
+}
+
+static bool
+isFeature(const char *name)
+{
+    const viommuFeatures none = { 0 };
+    unsigned i;
+
+    for (i = 0; i < EXPAND_FEATURES; i++) {
+        const char *feature;
+        g_autofree char *text = expandFeature(&none, i, &feature);
+
+        if (strcmp(name, feature) == 0)
+            return true;
+    }
+    return strcmp(name, "accel") == 0;
+}
+
+static bool
+isVSMMU(const viommuDomain *dom, const char *alias)
+{
+    size_t i;
+
+    for (i = 0; i < dom->iommus->len; i++) {
+        const viommuIOMMU *iommu = g_ptr_array_index(dom->iommus, i);
+
+        if (iommu->overridden && g_strcmp0(viommuXMLAttr(viommuXMLChild(iommu->node, "alias"), "name"), alias) == 0)
+            return true;
+    }
+    return false;
+}
+
+static bool
+isAssigned(const viommuDomain *dom, const char *alias)
+{
+    size_t i;
+
+    for (i = 0; i < dom->devices->len; i++) {
+        const viommuDevice *device = g_ptr_array_index(dom->devices, i);
+
+        if (device->kind == VIOMMU_DEVICE_ASSIGNED && g_strcmp0(device->alias, alias) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* Did an earlier expansion write that property? */
+static bool
+isOurs(const viommuDomain *dom, GHashTable *ports, const char *alias, const char *name)
+{
+    if (!alias || !name)
+        return false;
+    if (strcmp(name, RESERVE) == 0)
+        return g_hash_table_contains(ports, alias);
+    if (!dom->madeOverride)
+        return false;
+    return g_str_has_prefix(alias, VIOMMU_ALIAS_PREFIX) || (isFeature(name) && isVSMMU(dom, alias)) ||
+           (g_strv_contains((const gchar *const *)placing, name) && isAssigned(dom, alias));
+}
+
+/* Fills @going with what is ours and not wanted, and notes what is there of @wanted; what has another value is
+ * replaced. */
+static void
+compareDevice(expandState *state, const xmlNode *frontend, const char *alias, const GPtrArray *wanted,
+              GHashTable *ports, GHashTable *there, GHashTable *going)
+{
+    g_autofree char *inside = expandPrefixInside(frontend);
+    const xmlNode *node;
+
+    for (node = viommuXMLChildNS(frontend, VIOMMU_NS_QEMU, "property"); node;
+         node = viommuXMLNextNS(node, VIOMMU_NS_QEMU, "property")) {
+        const char *name = viommuXMLAttr(node, "name");
+        const property *prop = findWanted(wanted, alias, name);
+
+        if (!prop) {
+            if (isOurs(state->dom, ports, alias, name))
+                g_hash_table_add(going, (void *)node);
+            continue;
+        }
+        g_hash_table_add(there, (void *)prop);
+        if (!prop->keep && g_strcmp0(viommuXMLAttr(node, "value"), prop->value) != 0) {
+            g_autofree char *line = g_strdup_printf("<%sproperty name='%s' type='%s' value='%s'/>", inside, prop->name,
+                                                    prop->type, prop->value);
+
+            viommuEditsReplace(state->edits, node, line);
+        }
+    }
 }
 
 static xmlNode *
@@ -56,176 +278,110 @@ findDevice(const xmlNode *override, const char *alias)
     return NULL;
 }
 
-static xmlNode *
-findProperty(const xmlNode *device)
+/* The lines of all of @wanted for @alias that are not @there; "" if there are none. */
+static char *
+formatMissing(const GPtrArray *wanted, const char *alias, GHashTable *there, const char *prefix)
 {
-    const xmlNode *frontend = viommuXMLChildNS(device, VIOMMU_NS_QEMU, "frontend");
-    xmlNode *node;
-
-    for (node = viommuXMLChildNS(frontend, VIOMMU_NS_QEMU, "property"); node;
-         node = viommuXMLNextNS(node, VIOMMU_NS_QEMU, "property")) {
-        if (g_strcmp0(viommuXMLAttr(node, "name"), PROPERTY) == 0)
-            return node;
-    }
-    return NULL;
-}
-
-static unsigned
-countElements(const xmlNode *parent)
-{
-    const xmlNode *node;
-    unsigned count = 0;
-
-    for (node = parent->children; node; node = node->next)
-        count += node->type == XML_ELEMENT_NODE;
-    return count;
-}
-
-/* The largest node around our property in @device that holds nothing else. */
-static xmlNode *
-wholeOf(xmlNode *device)
-{
-    xmlNode *property = findProperty(device);
-    xmlNode *frontend = property->parent;
-
-    if (countElements(frontend) > 1)
-        return property;
-    return countElements(device) > 1 ? frontend : device;
-}
-
-/* Notes the entry for the window of port @controller, which has none any more. */
-static void
-addStale(const expandState *state, const xmlNode *override, GHashTable *done, GPtrArray *stale,
-         unsigned controller)
-{
-    char *alias = portAlias(state->dom, controller);
-    xmlNode *device = findDevice(override, alias);
-
-    if (g_hash_table_add(done, alias) && device && findProperty(device))
-        g_ptr_array_add(stale, wholeOf(device));
-}
-
-/* Entries of an earlier expansion for ports that keep no window any more; @done: aliases that are settled. */
-static GPtrArray *
-findStale(const expandState *state, const xmlNode *override, GHashTable *done)
-{
-    GPtrArray *stale = g_ptr_array_new();
-    size_t i;
-    size_t j;
-
-    for (i = 0; override && i < state->dom->placed->len; i++) {
-        const viommuPlaced *placed = g_ptr_array_index(state->dom->placed, i);
-
-        for (j = 0; j < placed->ports->len; j++) {
-            const viommuPlacedPort *port = g_ptr_array_index(placed->ports, j);
-
-            /* A window on a port of the user's may be the user's. */
-            if (port->generated)
-                addStale(state, override, done, stale, port->controller);
-        }
-    }
-    /* What was written for an index that is ours now was for no device. */
-    for (i = 0; override && i < state->plan->vsmmus->len; i++) {
-        const viommuVSMMU *vsmmu = g_ptr_array_index(state->plan->vsmmus, i);
-
-        for (j = 0; j < vsmmu->ports->len; j++) {
-            const viommuPlanPort *port = g_ptr_array_index(vsmmu->ports, j);
-
-            if (port->generated)
-                addStale(state, override, done, stale, port->controller);
-        }
-    }
-    return stale;
-}
-
-/* Is all of @override stale? */
-static bool
-isAll(const GPtrArray *stale, const xmlNode *override)
-{
-    unsigned count = 0;
+    GString *lines = g_string_new(NULL);
     size_t i;
 
-    for (i = 0; i < stale->len; i++)
-        count += ((xmlNode *)g_ptr_array_index(stale, i))->parent == override;
-    return count && count == countElements(override);
+    for (i = 0; i < wanted->len; i++) {
+        const property *prop = g_ptr_array_index(wanted, i);
+
+        if (strcmp(prop->alias, alias) == 0 && !g_hash_table_contains(there, prop))
+            g_string_append_printf(lines, "%s<%sproperty name='%s' type='%s' value='%s'/>", lines->len ? "\n" : "",
+                                   prefix, prop->name, prop->type, prop->value);
+    }
+    return g_string_free(lines, FALSE);
 }
 
-static void
-appendDevice(GString *out, const expandState *state, const xmlNode *override, const char *prefix,
-             const viommuPlanPort *port, const char *alias)
-{
-    xmlNode *device = override ? findDevice(override, alias) : NULL;
-    const xmlNode *frontend = viommuXMLChildNS(device, VIOMMU_NS_QEMU, "frontend");
-    const xmlNode *there = device ? findProperty(device) : NULL;
-    g_autofree char *inside = device ? prefixInside(frontend ? frontend : device) : g_strdup(prefix);
-    g_autofree char *value = g_strdup_printf("%" G_GUINT64_FORMAT, (guint64)port->reserve);
-    g_autofree char *line = g_strdup_printf("<%sproperty name='" PROPERTY "' type='unsigned' value='%s'/>",
-                                            inside, value);
-    g_autofree char *wrapped = g_strdup_printf("<%sfrontend>\n  %s\n</%sfrontend>", inside, line, inside);
-    g_autofree char *escaped = viommuXMLEscape(alias);
-
-    if (there) {
-        if (port->generated && g_strcmp0(viommuXMLAttr(there, "value"), value) != 0)
-            viommuEditsReplace(state->edits, there, line);
-        return;
-    }
-    if (device) {
-        viommuEditsAppendChild(state->edits, frontend ? frontend : device, frontend ? line : wrapped);
-        return;
-    }
-    g_string_append_printf(out, "%s<%sdevice alias='%s'>\n  <%sfrontend>\n    %s\n  </%sfrontend>\n"
-                           "</%sdevice>", out->len ? "\n" : "", prefix, escaped, prefix, line, prefix,
-                           prefix);
-}
-
-/* An <override> of its own for @lines. Where "qemu" means something else at the root, it means QEMU in
- * there. */
-static void
-writeOverride(expandState *state, const char *lines, const char *prefix, bool declared, bool taken)
+/* @lines with two spaces more in front of each. */
+static char *
+indent(const char *lines)
 {
     g_auto(GStrv) parts = g_strsplit(lines, "\n", -1);
     g_autofree char *body = g_strjoinv("\n  ", parts);
-    g_autofree char *whole = g_strdup_printf("<%soverride%s>\n  %s\n</%soverride>", prefix,
-                                             taken ? " xmlns:qemu='" VIOMMU_NS_QEMU "'" : "", body, prefix);
 
-    if (!declared && !taken)
-        viommuEditsAddAttr(state->edits, state->dom->root, "xmlns:qemu", VIOMMU_NS_QEMU);
-    viommuEditsAppendChild(state->edits, state->dom->root, whole);
+    return g_strconcat("  ", body, NULL);
+}
+
+static char *
+wrapFrontend(const char *prefix, const char *lines)
+{
+    g_autofree char *inner = indent(lines);
+
+    return g_strdup_printf("<%sfrontend>\n%s\n</%sfrontend>", prefix, inner, prefix);
+}
+
+/* Adds what is missing for @alias to its element; where it has none, to @fresh. */
+static void
+addMissing(expandState *state, const xmlNode *override, const char *alias, const GPtrArray *wanted, GHashTable *there,
+           GHashTable *staying, GString *fresh)
+{
+    xmlNode *device = override ? findDevice(override, alias) : NULL;
+    const xmlNode *frontend = viommuXMLChildNS(device, VIOMMU_NS_QEMU, "frontend");
+    const xmlNode *place = frontend ? frontend : device ? device : override;
+    g_autofree char *prefix = place ? expandPrefixInside(place) : expandPrefix(state);
+    g_autofree char *lines = formatMissing(wanted, alias, there, prefix);
+    g_autofree char *wrapped = NULL;
+    g_autofree char *inner = NULL;
+    g_autofree char *escaped = viommuXMLEscape(alias);
+
+    if (!*lines)
+        return;
+    if (device)
+        g_hash_table_add(staying, (void *)place);
+    wrapped = wrapFrontend(prefix, lines);
+    if (device) {
+        viommuEditsAppendChild(state->edits, place, frontend ? lines : wrapped);
+        return;
+    }
+    inner = indent(wrapped);
+    g_string_append_printf(fresh, "%s<%sdevice alias='%s'>\n%s\n</%sdevice>", fresh->len ? "\n" : "", prefix, escaped,
+                           inner, prefix);
+}
+
+static void
+addAllMissing(expandState *state, const xmlNode *override, const GPtrArray *wanted, GHashTable *there,
+              GHashTable *staying, GString *fresh)
+{
+    g_autoptr(GHashTable) done = g_hash_table_new(g_str_hash, g_str_equal);
+    size_t i;
+
+    for (i = 0; i < wanted->len; i++) {
+        const property *prop = g_ptr_array_index(wanted, i);
+
+        if (g_hash_table_add(done, prop->alias))
+            addMissing(state, override, prop->alias, wanted, there, staying, fresh);
+    }
 }
 
 void
 expandOverride(expandState *state)
 {
     const xmlNode *override = viommuXMLChildNS(state->dom->root, VIOMMU_NS_QEMU, "override");
-    bool taken = false;
-    g_autofree char *declared = prefixOfRoot(state->dom, &taken);
-    g_autofree char *prefix = override ? prefixInside(override) : g_strdup(declared ? declared : "qemu:");
-    g_autoptr(GHashTable) done = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
-    g_autoptr(GPtrArray) stale = NULL;
-    g_autoptr(GString) lines = g_string_new(NULL);
-    size_t i;
-    size_t j;
+    g_autoptr(GPtrArray) wanted = wantAll(state);
+    g_autoptr(GHashTable) ports = listPorts(state);
+    g_autoptr(GHashTable) there = g_hash_table_new(NULL, NULL);
+    g_autoptr(GHashTable) going = g_hash_table_new(NULL, NULL);
+    g_autoptr(GHashTable) staying = g_hash_table_new(NULL, NULL);
+    g_autoptr(GString) fresh = g_string_new(NULL);
+    const xmlNode *node;
 
-    for (i = 0; i < state->plan->vsmmus->len; i++) {
-        const viommuVSMMU *vsmmu = g_ptr_array_index(state->plan->vsmmus, i);
+    for (node = viommuXMLChildNS(override, VIOMMU_NS_QEMU, "device"); node;
+         node = viommuXMLNextNS(node, VIOMMU_NS_QEMU, "device")) {
+        const xmlNode *frontend = viommuXMLChildNS(node, VIOMMU_NS_QEMU, "frontend");
 
-        for (j = 0; j < vsmmu->ports->len; j++) {
-            const viommuPlanPort *port = g_ptr_array_index(vsmmu->ports, j);
-            char *alias = port->reserve ? portAlias(state->dom, port->controller) : NULL;
-
-            if (alias && g_hash_table_add(done, alias))
-                appendDevice(lines, state, override, prefix, port, alias);
-        }
+        if (frontend)
+            compareDevice(state, frontend, viommuXMLAttr(node, "alias"), wanted, ports, there, going);
     }
-    stale = findStale(state, override, done);
-    if (override && lines->len == 0 && isAll(stale, override)) {
-        viommuEditsRemove(state->edits, override);
-        return;
-    }
-    for (i = 0; i < stale->len; i++)
-        viommuEditsRemove(state->edits, g_ptr_array_index(stale, i));
-    if (lines->len && override)
-        viommuEditsAppendChild(state->edits, override, lines->str);
-    else if (lines->len)
-        writeOverride(state, lines->str, prefix, declared != NULL, taken);
+    addAllMissing(state, override, wanted, there, staying, fresh);
+    if (override && fresh->len)
+        g_hash_table_add(staying, (void *)override);
+    if (override)
+        expandRemove(state, override, going, staying);
+    if (override && fresh->len)
+        viommuEditsAppendChild(state->edits, override, fresh->str);
+    else if (fresh->len)
+        expandAppendQemu(state, "override", fresh->str);
 }

@@ -1,0 +1,315 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What a libvirt before pciBus cannot say at all: expander buses, root ports and vSMMUs as arguments of QEMU. QEMU
+ * makes devices that are given as key=value before those that are given in JSON, as libvirt gives all of its own (seen
+ * with QEMU 11.1): so these are there when a host device is put below them.
+ */
+#include "viommu_expand_priv.h"
+
+#include <string.h>
+
+/* libvirt numbers the chassis of its own root ports from 1 up. */
+#define CHASSIS_LAST 255
+
+#define WINDOW "highmem-mmio-size="
+
+/* pcie.0's, highest first: libvirt places its own from slot 1 up. */
+#define ROOT_SLOT_LAST 0x1f
+#define SLOTS 32
+#define BUS_LAST 255
+
+static int
+compareSMMUs(const void *a, const void *b)
+{
+    const viommuVSMMU *one = *(viommuVSMMU *const *)a;
+    const viommuVSMMU *two = *(viommuVSMMU *const *)b;
+    int order = strcmp(one->smmu->name, two->smmu->name);
+
+    return order ? order : one->controller < two->controller ? -1 : one->controller > two->controller;
+}
+
+static int
+compareDevices(const void *a, const void *b)
+{
+    const viommuPlanDevice *one = *(viommuPlanDevice *const *)a;
+    const viommuPlanDevice *two = *(viommuPlanDevice *const *)b;
+
+    int order = virPCIAddrCompare(&one->host->addr, &two->host->addr);
+
+    /* Several interfaces on one network stand for its PF. */
+    return order ? order : one->device->line < two->device->line ? -1 : one->device->line > two->device->line;
+}
+
+/* The devices of @vsmmu, each with a port of its own, by host address. Free with g_ptr_array_unref. */
+static GPtrArray *
+orderDevices(const viommuVSMMU *vsmmu)
+{
+    GPtrArray *devices = g_ptr_array_copy(vsmmu->devices, NULL, NULL);
+
+    g_ptr_array_set_free_func(devices, NULL);
+    g_ptr_array_sort(devices, compareDevices);
+    return devices;
+}
+
+/* The XML does not have what the plan numbers, so that numbers must not depend on what was there before: they follow
+ * the names of the SMMUs and the addresses of the devices. */
+void
+expandNumbers(expandState *state)
+{
+    unsigned next = 1;
+    size_t i;
+    size_t j;
+
+    if (state->words.pciBus)
+        return;
+    for (i = 0; i < state->plan->vsmmus->len; i++)
+        g_ptr_array_add(state->ordered, g_ptr_array_index(state->plan->vsmmus, i));
+    g_ptr_array_sort(state->ordered, compareSMMUs);
+    for (i = 0; i < state->ordered->len; i++) {
+        const viommuVSMMU *vsmmu = g_ptr_array_index(state->ordered, i);
+        g_autoptr(GPtrArray) devices = orderDevices(vsmmu);
+
+        state->numbers[vsmmu->controller] = next++;
+        for (j = 0; j < devices->len; j++)
+            state->numbers[((viommuPlanDevice *)g_ptr_array_index(devices, j))->addr.bus] = next++;
+    }
+}
+
+static void
+add(GPtrArray *args, const char *option, char *value)
+{
+    g_ptr_array_add(args, g_strdup(option));
+    g_ptr_array_add(args, value);
+}
+
+/* Port @place of @count on expander bus @bus: slots first, then functions. */
+static char *
+formatPort(unsigned number, unsigned bus, unsigned place, unsigned count, unsigned chassis)
+{
+    GString *out = g_string_new(NULL);
+
+    g_string_append_printf(out, "pcie-root-port,id=" EXPAND_ID "%u,bus=" EXPAND_ID "%u,addr=0x%x", number, bus,
+                           place % SLOTS);
+    if (place >= SLOTS)
+        g_string_append_printf(out, ".0x%x", place / SLOTS);
+    else if (place + SLOTS < count)
+        g_string_append(out, ",multifunction=on");
+    g_string_append_printf(out, ",chassis=%u,port=%u", chassis, place);
+    return g_string_free(out, FALSE);
+}
+
+static char *
+formatSMMU(const expandState *state, const viommuVSMMU *vsmmu, unsigned bus)
+{
+    GString *out = g_string_new(NULL);
+    unsigned i;
+
+    g_string_append_printf(out, "arm-smmuv3,id=" EXPAND_ID "%u.smmu,primary-bus=" EXPAND_ID "%u", bus, bus);
+    if (state->plan->accel)
+        g_string_append(out, ",accel=on");
+    for (i = 0; state->plan->accel && i < EXPAND_FEATURES; i++) {
+        const char *name;
+        g_autofree char *text = expandFeature(&vsmmu->features, i, &name);
+
+        if (text)
+            g_string_append_printf(out, ",%s=%s", name, text);
+    }
+    return g_string_free(out, FALSE);
+}
+
+/* The highest chassis number below @chassis that no port of the domain has. */
+static unsigned
+nextChassis(const viommuDomain *dom, unsigned chassis)
+{
+    size_t i;
+
+    for (chassis--, i = 0; i < dom->controllers->len; i++) {
+        const viommuController *there = g_ptr_array_index(dom->controllers, i);
+
+        if (there->chassis != (int)chassis || viommuDomainIsGenerated(dom, there))
+            continue;
+        return nextChassis(dom, chassis);
+    }
+    return chassis;
+}
+
+/* *@busNr: the lowest number that is taken; *@chassis alike. */
+static void
+addVSMMU(const expandState *state, const viommuVSMMU *vsmmu, unsigned slot, unsigned *busNr, unsigned *chassis,
+         GPtrArray *args)
+{
+    g_autofree char *node = vsmmu->node >= 0 ? g_strdup_printf(",numa_node=%d", vsmmu->node) : g_strdup("");
+    unsigned bus = state->numbers[vsmmu->controller];
+    unsigned i;
+
+    *busNr -= 1 + vsmmu->devices->len;
+    add(args, "-device",
+        g_strdup_printf("pxb-pcie,id=" EXPAND_ID "%u,bus=pcie.0,addr=0x%x,bus_nr=%u%s", bus, slot, *busNr, node));
+    for (i = 0; i < vsmmu->devices->len; i++) {
+        *chassis = nextChassis(state->dom, *chassis);
+        add(args, "-device", formatPort(bus + 1 + i, bus, i, vsmmu->devices->len, *chassis));
+    }
+    add(args, "-device", formatSMMU(state, vsmmu, bus));
+}
+
+static bool
+needsObject(const expandState *state)
+{
+    size_t i;
+    size_t j;
+
+    for (i = 0; i < state->plan->vsmmus->len; i++) {
+        const viommuVSMMU *vsmmu = g_ptr_array_index(state->plan->vsmmus, i);
+
+        for (j = 0; j < vsmmu->devices->len; j++) {
+            if (expandNeedsObject(state, ((viommuPlanDevice *)g_ptr_array_index(vsmmu->devices, j))->device))
+                return true;
+        }
+    }
+    return false;
+}
+
+static void
+take(bool used[], const viommuGuestAddr *addr)
+{
+    if (addr->domain == 0 && addr->bus == 0 && addr->slot < SLOTS)
+        used[addr->slot] = true;
+}
+
+/* Slots of pcie.0 that the domain names, or will name. */
+static void
+markSlots(const expandState *state, bool used[])
+{
+    const viommuDomain *dom = state->dom;
+    size_t i;
+
+    for (i = 0; i < state->plan->plainPorts->len; i++)
+        used[((viommuPlanPort *)g_ptr_array_index(state->plan->plainPorts, i))->slot] = true;
+
+    for (i = 0; i < dom->controllers->len; i++) {
+        const viommuController *there = g_ptr_array_index(dom->controllers, i);
+
+        if (there->hasAddr && !viommuDomainIsGenerated(dom, there))
+            take(used, &there->addr);
+    }
+    for (i = 0; i < dom->devices->len; i++) {
+        const viommuDevice *device = g_ptr_array_index(dom->devices, i);
+
+        if (device->hasAddr)
+            take(used, &device->addr);
+    }
+}
+
+/* Options and values by turns. */
+static GPtrArray *
+wantArgs(const expandState *state)
+{
+    const expandWords *words = &state->words;
+    GPtrArray *args = g_ptr_array_new_with_free_func(g_free);
+    unsigned chassis = CHASSIS_LAST + 1;
+    unsigned busNr = BUS_LAST + 1;
+    unsigned slot = ROOT_SLOT_LAST;
+    bool used[SLOTS] = { false };
+    unsigned i;
+
+    if (!state->plan->vsmmus->len)
+        return args;
+    if (!words->accel && state->plan->hole64KiB)
+        add(args, "-machine",
+            g_strdup_printf(WINDOW "%" G_GUINT64_FORMAT "K", (guint64)state->plan->hole64KiB));
+    if (needsObject(state))
+        add(args, "-object", g_strdup("iommufd,id=" EXPAND_IOMMUFD));
+    markSlots(state, used);
+    for (i = 0; i < state->ordered->len; i++) {
+        /* The plan has found as many. */
+        while (slot && used[slot])
+            slot--;
+        addVSMMU(state, g_ptr_array_index(state->ordered, i), slot--, &busNr, &chassis, args);
+    }
+    return args;
+}
+
+/* Did an earlier expansion write that pair? */
+static bool
+isOurs(const viommuDomain *dom, const char *option, const char *value)
+{
+    if (!dom->madeOverride || !option || !value)
+        return false;
+    if (strcmp(option, "-device") == 0)
+        return strstr(value, ",id=" EXPAND_ID) != NULL;
+    if (strcmp(option, "-object") == 0)
+        return strcmp(value, "iommufd,id=" EXPAND_IOMMUFD) == 0;
+    return strcmp(option, "-machine") == 0 && g_str_has_prefix(value, WINDOW);
+}
+
+/* Fills @going with the elements of pairs that are ours; returns what they say. */
+static GPtrArray *
+readArgs(const expandState *state, const xmlNode *commandline, GHashTable *going)
+{
+    GPtrArray *args = g_ptr_array_new();
+    xmlNode *node = viommuXMLChildNS(commandline, VIOMMU_NS_QEMU, "arg");
+
+    while (node) {
+        xmlNode *next = viommuXMLNextNS(node, VIOMMU_NS_QEMU, "arg");
+        const char *option = viommuXMLAttr(node, "value");
+        const char *value = next ? viommuXMLAttr(next, "value") : NULL;
+
+        if (!isOurs(state->dom, option, value)) {
+            node = next;
+            continue;
+        }
+        g_hash_table_add(going, node);
+        g_hash_table_add(going, next);
+        g_ptr_array_add(args, (void *)option);
+        g_ptr_array_add(args, (void *)value);
+        node = viommuXMLNextNS(next, VIOMMU_NS_QEMU, "arg");
+    }
+    return args;
+}
+
+static bool
+isSame(const GPtrArray *one, const GPtrArray *two)
+{
+    size_t i;
+
+    for (i = 0; one->len == two->len && i < one->len; i++) {
+        if (strcmp(g_ptr_array_index(one, i), g_ptr_array_index(two, i)) != 0)
+            return false;
+    }
+    return one->len == two->len;
+}
+
+static char *
+formatArgs(const GPtrArray *args, const char *prefix)
+{
+    GString *lines = g_string_new(NULL);
+    size_t i;
+
+    for (i = 0; i < args->len; i++)
+        g_string_append_printf(lines, "%s<%sarg value='%s'/>", i ? "\n" : "", prefix,
+                               (const char *)g_ptr_array_index(args, i));
+    return g_string_free(lines, FALSE);
+}
+
+void
+expandCommandline(expandState *state)
+{
+    const xmlNode *commandline = viommuXMLChildNS(state->dom->root, VIOMMU_NS_QEMU, "commandline");
+    g_autoptr(GHashTable) going = g_hash_table_new(NULL, NULL);
+    g_autoptr(GHashTable) staying = g_hash_table_new(NULL, NULL);
+    g_autoptr(GPtrArray) wanted = wantArgs(state);
+    g_autoptr(GPtrArray) there = readArgs(state, commandline, going);
+    g_autofree char *prefix = commandline ? expandPrefixInside(commandline) : expandPrefix(state);
+    g_autofree char *lines = formatArgs(wanted, prefix);
+
+    if (isSame(wanted, there))
+        return;
+    if (commandline && wanted->len)
+        g_hash_table_add(staying, (void *)commandline);
+    if (commandline)
+        expandRemove(state, commandline, going, staying);
+    if (commandline && wanted->len)
+        viommuEditsAppendChild(state->edits, commandline, lines);
+    else if (wanted->len)
+        expandAppendQemu(state, "commandline", lines);
+}

@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What a libvirt has words for, and what is done about the rest: aliases, and features as QEMU spells them.
+ */
+#include "viommu_expand_priv.h"
+#include "viommuerror.h"
+
+#include <string.h>
+
+/* formatdomain of libvirt 12.8, "since": pciBus 11.10.0, <driver iommufd=> 12.1.0, <iommufd> 12.2.0, accel 12.7.0. */
+#define LIBVIRT_PCI_BUS VIOMMU_VERSION_QEMU(11, 10)
+#define LIBVIRT_DEVICE_IOMMUFD VIOMMU_VERSION_QEMU(12, 1)
+#define LIBVIRT_IOMMUFD VIOMMU_VERSION_QEMU(12, 2)
+
+expandWords
+expandWordsOf(unsigned libvirt)
+{
+    return (expandWords){
+        .accel = libvirt >= VIOMMU_LIBVIRT_NATIVE,
+        .pciBus = libvirt >= LIBVIRT_PCI_BUS,
+        .deviceIommufd = libvirt >= LIBVIRT_DEVICE_IOMMUFD && libvirt < LIBVIRT_IOMMUFD,
+        .iommufd = libvirt >= LIBVIRT_IOMMUFD,
+    };
+}
+
+char *
+expandFeature(const viommuFeatures *features, unsigned which, const char **ret_name)
+{
+    static const char *const names[] = { "cmdqv", "ats", "ril", "ssidsize", "oas" };
+    const int values[] = { features->cmdqv, features->ats, features->ril, features->ssidsize, features->oas };
+
+    G_STATIC_ASSERT(G_N_ELEMENTS(names) == EXPAND_FEATURES && G_N_ELEMENTS(values) == EXPAND_FEATURES);
+    *ret_name = names[which];
+    if (values[which] < 0)
+        return NULL;
+    return which < 3 ? g_strdup(values[which] ? "on" : "off") : g_strdup_printf("%d", values[which]);
+}
+
+bool
+expandNeedsObject(const expandState *state, const viommuDevice *device)
+{
+    return state->plan->accel && !state->words.iommufd && (!state->words.deviceIommufd || device->network);
+}
+
+static bool
+isTaken(const viommuDomain *dom, const char *alias)
+{
+    size_t i;
+
+    for (i = 0; i < dom->devices->len; i++) {
+        if (g_strcmp0(((const viommuDevice *)g_ptr_array_index(dom->devices, i))->alias, alias) == 0)
+            return true;
+    }
+    return false;
+}
+
+static void
+writeAlias(expandState *state, const viommuDevice *device, const char *alias)
+{
+    xmlNode *there = viommuXMLChild(device->node, "alias");
+    g_autofree char *line = g_strdup_printf("<alias name='%s'/>", alias);
+
+    if (there)
+        viommuEditsReplace(state->edits, there, line);
+    else
+        viommuEditsAppendChild(state->edits, device->node, line);
+}
+
+/* Gives @device an alias by which its properties can be set, if it has none of the user's. */
+static void
+nameDevice(expandState *state, const viommuDevice *device, unsigned *next)
+{
+    g_autofree char *alias = NULL;
+
+    if (device->alias && g_str_has_prefix(device->alias, "ua-")) {
+        g_hash_table_insert(state->aliases, (void *)device, g_strdup(device->alias));
+        return;
+    }
+    do {
+        g_free(alias);
+        alias = g_strdup_printf(VIOMMU_ALIAS_PREFIX "%u", (*next)++);
+    } while (isTaken(state->dom, alias));
+    writeAlias(state, device, alias);
+    g_hash_table_insert(state->aliases, (void *)device, g_steal_pointer(&alias));
+}
+
+/* Those of an earlier expansion that have become needless. */
+static void
+removeAliases(expandState *state)
+{
+    size_t i;
+
+    for (i = 0; state->dom->madeOverride && i < state->dom->devices->len; i++) {
+        const viommuDevice *device = g_ptr_array_index(state->dom->devices, i);
+
+        if (device->alias && g_str_has_prefix(device->alias, VIOMMU_ALIAS_PREFIX) &&
+            !g_hash_table_contains(state->aliases, device))
+            viommuEditsRemove(state->edits, viommuXMLChild(device->node, "alias"));
+    }
+}
+
+void
+expandAliases(expandState *state)
+{
+    unsigned next = 0;
+    size_t i;
+    size_t j;
+
+    for (i = 0; i < state->plan->vsmmus->len; i++) {
+        const viommuVSMMU *vsmmu = g_ptr_array_index(state->plan->vsmmus, i);
+
+        for (j = 0; j < vsmmu->devices->len; j++) {
+            const viommuDevice *device = ((viommuPlanDevice *)g_ptr_array_index(vsmmu->devices, j))->device;
+
+            if (!state->words.pciBus || expandNeedsObject(state, device))
+                nameDevice(state, device, &next);
+        }
+    }
+    removeAliases(state);
+}
+
+static bool
+hasSpare(const viommuVSMMU *vsmmu)
+{
+    size_t i;
+
+    for (i = 0; i < vsmmu->ports->len; i++) {
+        if (((viommuPlanPort *)g_ptr_array_index(vsmmu->ports, i))->spare)
+            return true;
+    }
+    return vsmmu->devices->len == 0;
+}
+
+/* Why @vsmmu cannot be said without pciBus, or NULL: libvirt then knows nothing of its bus and ports. */
+static char *
+findUnsaid(const viommuVSMMU *vsmmu)
+{
+    size_t i;
+
+    if (!vsmmu->generated)
+        return g_strdup_printf("the domain's own expander bus %u: remove it, and viommu makes one", vsmmu->controller);
+    for (i = 0; i < vsmmu->ports->len; i++) {
+        const viommuPlanPort *port = g_ptr_array_index(vsmmu->ports, i);
+
+        if (!port->generated)
+            return g_strdup_printf("the domain's own root port %u: remove it, and viommu makes one", port->controller);
+    }
+    if (vsmmu->devices->len != vsmmu->ports->len)
+        return g_strdup("functions that share a slot: remove their addresses");
+    return NULL;
+}
+
+bool
+expandCanSay(const expandState *state, GError **error)
+{
+    bool plugs = !state->plan->accel || state->words.iommufd || state->words.deviceIommufd;
+    size_t i;
+
+    for (i = 0; i < state->plan->vsmmus->len; i++) {
+        const viommuVSMMU *vsmmu = g_ptr_array_index(state->plan->vsmmus, i);
+        g_autofree char *unsaid = state->words.pciBus ? NULL : findUnsaid(vsmmu);
+
+        /* <qemu:override> does not reach a device that is plugged. */
+        if ((!plugs || !state->words.pciBus) && hasSpare(vsmmu)) {
+            g_set_error(error, VIOMMU_ERROR, VIOMMU_ERROR_REFUSED,
+                        "this libvirt can plug nothing below the vSMMU of '%s' (12.1 can): remove sparePorts and "
+                        "smmus='all'", vsmmu->smmu->name);
+            return false;
+        }
+        if (!unsaid)
+            continue;
+        g_set_error(error, VIOMMU_ERROR, VIOMMU_ERROR_REFUSED,
+                    "this libvirt has no pciBus (11.10 has), and so the vSMMU of '%s' cannot have %s",
+                    vsmmu->smmu->name, unsaid);
+        return false;
+    }
+    return true;
+}
