@@ -58,7 +58,7 @@ class DescribedHost:
         with open(children, encoding="ascii") as f:
             self.pid = int(f.read().split()[0])
         for _ in range(300):
-            if self.virsh("version").returncode == 0:
+            if self.virsh("list").returncode == 0:
                 return
             time.sleep(0.1)
         raise HostError(f"libvirtd does not answer: {self._logText()}")

@@ -137,9 +137,11 @@ def interfacesAsHostdevs(xml):
     domain = parse(xml)
     tree = PciTree(domain)
     devices = domain.find("devices")
+    # One that is moved by its alias has no address for it.
     interfaces = [child for child in devices if child.tag == "interface" and (
-        child.get("type") == "hostdev"
-        or child.get("type") == "network" and tree.expanderAbove(child) is not None)]
+        child.get("type") == "hostdev" or child.get("type") == "network" and (
+            tree.expanderAbove(child) is not None
+            or child.find("alias") is not None and child.find("alias").get("name").startswith("ua-viommu-")))]
     _nameByNumber(interfaces + devices.findall("hostdev"))
     ahead = [_asHostdev(interface, None) for interface in interfaces
              if interface.get("type") == "hostdev"]

@@ -65,17 +65,41 @@ def _halfBuilt(cache, kind):
         shutil.rmtree(work, ignore_errors=True)
 
 
-def debianTree(directory, packages, *options):
-    """Makes a tree of these packages of SUITE with mmdebstrap."""
+# Older ones: Debian 13 with the QEMU of its backports, and Debian 12 as it is.
+OLDER = {
+    "trixie": (("libvirt-daemon-driver-qemu", "libvirt-daemon-system", "libvirt-clients", "qemu-efi-aarch64",
+                "ipxe-qemu"), ("qemu-system-arm", "qemu-utils")),
+    "bookworm": (("libvirt-daemon-driver-qemu", "libvirt-daemon-system", "libvirt-clients", "qemu-efi-aarch64",
+                  "ipxe-qemu", "qemu-system-arm", "qemu-utils"), ()),
+}
+
+
+def debianTree(directory, packages, *options, suite=SUITE, backports=()):
+    """Makes a tree of these packages of @suite with mmdebstrap, and @backports of its backports."""
     passed = [f'--aptopt={name} "{value}"' for name, value in passedOnOptions()]
+    lines = [sourceLine(suite)] + ([sourceLine(f"{suite}-backports")] if backports else [])
+    # The rest stays of @suite, so that they come after it; nothing starts there.
+    install = (f"apt-get -qq -y -t {suite}-backports --no-install-recommends install " + " ".join(backports))
+    hooks = ["--customize-hook=printf '#!/bin/sh\\nexit 101\\n' >\"$1/usr/sbin/policy-rc.d\"; "
+             f"chmod 755 \"$1/usr/sbin/policy-rc.d\"; chroot \"$1\" {install}"] if backports else []
     runTool([findProgram("mmdebstrap"), "--mode=root", "--format=directory",
-             "--include=" + ",".join(packages)] + passed
-            + list(options) + [SUITE, directory, sourceLine(SUITE)],
-            f"cannot build the Debian {SUITE} tree")
+             "--include=" + ",".join(packages)] + passed + hooks
+            + list(options) + [suite, directory] + lines,
+            f"cannot build the Debian {suite} tree")
 
 
 def _buildTree(directory):
     debianTree(directory, PACKAGES, "--variant=minbase")
+
+
+def _buildOlder(suite):
+    packages, backports = OLDER[suite]
+    return lambda directory: debianTree(directory, packages, "--variant=minbase", suite=suite, backports=backports)
+
+
+def olderTree(suite):
+    """Path of the tree of one of OLDER, where stackTree() can be had."""
+    return cached(suite, (suite, OLDER[suite]), _buildOlder(suite))
 
 
 def stackTree():
