@@ -215,6 +215,21 @@ probeSMMU(probeState *state, const virSMMU *smmu, GPtrArray *probes, GError **er
     return true;
 }
 
+static bool
+hasSMMUv3(const virSMMUTopology *topo)
+{
+    const GPtrArray *smmus = virSMMUTopologySMMUs(topo);
+    size_t i;
+
+    for (i = 0; i < smmus->len; i++) {
+        const virSMMU *smmu = g_ptr_array_index(smmus, i);
+
+        if (smmu->kind == VIR_SMMU_KIND_SMMUV3)
+            return true;
+    }
+    return false;
+}
+
 GPtrArray *
 virSMMUProbeHost(virSysfs *fs, const virIOMMUFDCalls *calls, GError **error)
 {
@@ -228,7 +243,11 @@ virSMMUProbeHost(virSysfs *fs, const virIOMMUFDCalls *calls, GError **error)
     unsigned bits;
     size_t i;
 
-    if (!topo || !virIOMMUFDIsUsable(calls, error))
+    if (!topo)
+        return NULL;
+    if (!hasSMMUv3(topo))
+        return g_steal_pointer(&probes);
+    if (!virIOMMUFDIsUsable(calls, error))
         return NULL;
     smmus = virSMMUTopologySMMUs(topo);
     for (i = 0; i < smmus->len; i++) {

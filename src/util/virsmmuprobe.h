@@ -18,6 +18,6 @@ typedef struct {
  * (docs/hosts.rst), and how many bits of address KVM gives guests. Of each SMMU one device is bound for it and let go,
  * which resets it: one that is bound to a driver of the VFIO family, that nobody uses, and whose reset takes nothing
  * else away; virtual functions first, displays last. Returns an array of virSMMUProbe, by name of the SMMU; one that
- * could not be read is no error. NULL with @error (VIOMMU_ERROR_HOST): iommufd cannot be used at all, or the host
- * cannot be read. */
+ * could not be read is no error. On a host without SMMUv3 nothing is opened, and the array is empty. NULL with @error
+ * (VIOMMU_ERROR_HOST): iommufd cannot be used at all, or the host cannot be read. */
 GPtrArray *virSMMUProbeHost(virSysfs *fs, const virIOMMUFDCalls *calls, GError **error);
