@@ -178,11 +178,11 @@ compare(const viommuVerdict *verdict, int expected, const char *text, const char
 }
 
 static GPtrArray *
-checkHost(virSysfs *fs)
+checkHost(virSysfs *fs, const char *unprobed)
 {
     g_autoptr(GError) error = NULL;
     g_autoptr(virSMMUTopology) topo = virSMMUTopologyRead(fs, &error);
-    GPtrArray *verdicts = topo ? viommuHostCheck(topo, fs, &error) : NULL;
+    GPtrArray *verdicts = topo ? viommuHostCheck(topo, fs, unprobed, &error) : NULL;
 
     g_assert_no_error(error);
     return verdicts;
@@ -199,8 +199,8 @@ testLines(void)
         g_autoptr(virSysfs) fs = testHostParse(manifest);
         g_autofree char *record = virRecordHost(fs, NULL);
         g_autoptr(virSysfs) again = testHostParse(record);
-        g_autoptr(GPtrArray) verdicts = checkHost(fs);
-        g_autoptr(GPtrArray) recorded = checkHost(again);
+        g_autoptr(GPtrArray) verdicts = checkHost(fs, NULL);
+        g_autoptr(GPtrArray) recorded = checkHost(again, NULL);
 
         g_test_message("case %zu", i);
         compare(find(recorded, cases[i].id), cases[i].verdict, cases[i].text, cases[i].hint);
@@ -230,10 +230,40 @@ testPeer(void)
 
     for (i = 0; i < G_N_ELEMENTS(peers); i++) {
         g_autoptr(virSysfs) fs = testHostParse(BASE);
-        g_autoptr(GPtrArray) verdicts = checkHost(fs);
+        g_autoptr(GPtrArray) verdicts = checkHost(fs, NULL);
 
         viommuHostCheckPeer(verdicts, peers[i].libvirt, peers[i].qemu);
         compare(find(verdicts, "H10"), peers[i].verdict, peers[i].text, peers[i].hint);
+    }
+}
+
+static void
+testUnreachable(void)
+{
+    g_autoptr(virSysfs) fs = testHostParse(BASE);
+    g_autoptr(GPtrArray) verdicts = checkHost(fs, NULL);
+
+    viommuHostCheckNoPeer(verdicts, "cannot connect to libvirt: nobody listens");
+    compare(find(verdicts, "H10"), VIOMMU_VERDICT_FAIL, "cannot connect to libvirt: nobody listens",
+            "install and start libvirt (libvirtd or virtqemud), or give another URI");
+}
+
+/* What could not be probed is in its line, and the others are as they are. */
+static void
+testUnprobed(void)
+{
+    g_autoptr(virSysfs) fs = testHostParse(BASE);
+    g_autoptr(GPtrArray) verdicts = checkHost(fs, "cannot open /dev/iommu: run it as root");
+    g_autoptr(GPtrArray) others = checkHost(fs, NULL);
+    size_t i;
+
+    compare(find(verdicts, "H02"), VIOMMU_VERDICT_WARN, "not probed: cannot open /dev/iommu: run it as root", NULL);
+    g_assert_cmpuint(verdicts->len, ==, others->len);
+    for (i = 0; i < others->len; i++) {
+        const viommuVerdict *other = g_ptr_array_index(others, i);
+
+        if (strcmp(other->id, "H02") != 0)
+            compare(find(verdicts, other->id), (int)other->verdict, other->text, other->hint);
     }
 }
 
@@ -244,5 +274,7 @@ main(int argc, char **argv)
     g_test_set_nonfatal_assertions();
     g_test_add_func("/hostcheck/lines", testLines);
     g_test_add_func("/hostcheck/peer", testPeer);
+    g_test_add_func("/hostcheck/unreachable", testUnreachable);
+    g_test_add_func("/hostcheck/unprobed", testUnprobed);
     return g_test_run();
 }

@@ -9,6 +9,7 @@
 #include "load.h"
 #include "report.h"
 #include "viommu.h"
+#include "viommuerror.h"
 
 #include <string.h>
 #include <unistd.h>
@@ -23,34 +24,54 @@ showJSON(const GPtrArray *findings, GString *out)
     return viommuFindingsHaveError(findings) ? VIOMMU_EXIT_REFUSED : VIOMMU_EXIT_DONE;
 }
 
-/* Asks libvirt, with --connect. */
+/* Asks libvirt, with --connect. One that cannot be reached is what the check is for: *ret_why. One on another host
+ * is an error, as the table would be of this one. */
 static bool
-loadPeer(const viommuOptions *opts, viommuLibvirtVersions *ret_versions, GError **error)
+loadPeer(const viommuOptions *opts, viommuLibvirtVersions *ret_versions, char **ret_why, GError **error)
 {
     g_autoptr(viommuLibvirt) conn = NULL;
+    g_autoptr(GError) local = NULL;
 
     if (!opts->connect)
         return true;
-    conn = viommuLibvirtOpen(opts->connect, VIOMMU_LIBVIRT_READ, error);
-    return conn && (opts->host || viommuLoadIsHere(conn, error)) &&
-           viommuLibvirtGetVersions(conn, ret_versions, error);
+    conn = viommuLibvirtOpen(opts->connect, VIOMMU_LIBVIRT_READ, &local);
+    if (conn && (opts->host || viommuLoadIsHere(conn, &local)) &&
+        viommuLibvirtGetVersions(conn, ret_versions, &local))
+        return true;
+    if (!g_error_matches(local, VIOMMU_ERROR, VIOMMU_ERROR_LIBVIRT)) {
+        g_propagate_error(error, g_steal_pointer(&local));
+        return false;
+    }
+    *ret_why = g_strdup(local->message);
+    return true;
+}
+
+static GPtrArray *
+judgeHost(const viommuOptions *opts, GError **error)
+{
+    viommuLibvirtVersions versions = { 0 };
+    g_autofree char *unprobed = NULL, *unreachable = NULL;
+    /* Before any device is probed. */
+    bool good = loadPeer(opts, &versions, &unreachable, error);
+    g_autoptr(virSysfs) fs = good ? viommuLoadHostAnyway(opts, &unprobed, error) : NULL;
+    g_autoptr(virSMMUTopology) topo = fs ? virSMMUTopologyRead(fs, error) : NULL;
+    GPtrArray *verdicts = topo ? viommuHostCheck(topo, fs, unprobed, error) : NULL;
+
+    if (verdicts && unreachable)
+        viommuHostCheckNoPeer(verdicts, unreachable);
+    else if (verdicts && opts->connect)
+        viommuHostCheckPeer(verdicts, versions.libvirt, versions.qemu);
+    return verdicts;
 }
 
 static viommuExit
 checkHost(const viommuOptions *opts, GString *out, GError **error)
 {
-    viommuLibvirtVersions versions = { 0 };
-    /* Before any device is probed. */
-    bool good = loadPeer(opts, &versions, error);
-    g_autoptr(virSysfs) fs = good ? viommuLoadHost(opts, error) : NULL;
-    g_autoptr(virSMMUTopology) topo = fs ? virSMMUTopologyRead(fs, error) : NULL;
-    g_autoptr(GPtrArray) verdicts = topo ? viommuHostCheck(topo, fs, error) : NULL;
+    g_autoptr(GPtrArray) verdicts = judgeHost(opts, error);
     g_autoptr(GPtrArray) findings = NULL;
 
     if (!verdicts)
         return VIOMMU_EXIT_UNREACHABLE;
-    if (opts->connect)
-        viommuHostCheckPeer(verdicts, versions.libvirt, versions.qemu);
     findings = viommuHostCheckFindings(verdicts);
     if (strcmp(opts->format, "json") == 0)
         return showJSON(findings, out);

@@ -19,6 +19,8 @@
 /* The first QEMU with accelerated SMMUv3s. */
 #define QEMU_ACCEL VIOMMU_VERSION_QEMU(11, 0)
 
+#define PEER_TITLE "for libvirt and QEMU"
+
 /* So many devices are named. */
 #define NAMES_MAX 4
 
@@ -51,15 +53,39 @@ judge(viommuVerdict *verdict, int how, const char *text, const char *hint)
     verdict->hint = g_strdup(hint);
 }
 
+/* What is known of the SMMUs' nesting. */
+typedef struct {
+    unsigned count, able, unknown;
+    char *lacks; /* what the first one that cannot nest lacks */
+    char *open;  /* what the registers of the first one do not tell */
+} unitsFound;
+
 static void
-checkUnits(const virSMMUTopology *topo, GPtrArray *verdicts)
+judgeNesting(viommuVerdict *verdict, const unitsFound *found, const char *unprobed)
+{
+    if (found->able) {
+        verdict->hint = g_strdup_printf("%u of %u", found->able, found->count);
+    } else if (unprobed) {
+        g_autofree char *text = g_strdup_printf("not probed: %s", unprobed);
+
+        judge(verdict, VIOMMU_VERDICT_WARN, text, NULL);
+    } else if (found->open) {
+        judge(verdict, VIOMMU_VERDICT_NOTE, found->open, NULL);
+    } else if (found->unknown) {
+        judge(verdict, VIOMMU_VERDICT_NOTE,
+              "not known: the kernel tells it only to who holds a device through iommufd",
+              "'--probe' on that host asks it");
+    } else {
+        judge(verdict, VIOMMU_VERDICT_FAIL, found->lacks, NULL);
+    }
+}
+
+static void
+checkUnits(const virSMMUTopology *topo, const char *unprobed, GPtrArray *verdicts)
 {
     viommuVerdict *units = add(verdicts, "H01", "for SMMUv3 units");
     const GPtrArray *smmus = virSMMUTopologySMMUs(topo);
-    g_autofree char *lacks = NULL;
-    g_autofree char *open = NULL;
-    unsigned count = 0, able = 0, unknown = 0;
-    viommuVerdict *nesting;
+    unitsFound found = { 0 };
     size_t i;
 
     for (i = 0; i < smmus->len; i++) {
@@ -69,33 +95,24 @@ checkUnits(const virSMMUTopology *topo, GPtrArray *verdicts)
 
         if (smmu->kind != VIR_SMMU_KIND_SMMUV3)
             continue;
-        count++;
+        found.count++;
         nest = virSMMUCanServe(smmu, &why);
-        able += nest == VIR_TRISTATE_YES;
-        unknown += nest == VIR_TRISTATE_UNKNOWN;
-        if (nest == VIR_TRISTATE_UNKNOWN && smmu->regs.known && !open)
-            open = g_strdup_printf("not known of '%s': %s", smmu->name, why);
-        if (nest == VIR_TRISTATE_NO && !lacks)
-            lacks = g_strdup_printf("'%s' cannot nest: %s", smmu->name, why);
+        found.able += nest == VIR_TRISTATE_YES;
+        found.unknown += nest == VIR_TRISTATE_UNKNOWN;
+        if (nest == VIR_TRISTATE_UNKNOWN && smmu->regs.known && !found.open)
+            found.open = g_strdup_printf("not known of '%s': %s", smmu->name, why);
+        if (nest == VIR_TRISTATE_NO && !found.lacks)
+            found.lacks = g_strdup_printf("'%s' cannot nest: %s", smmu->name, why);
     }
-    if (!count) {
+    if (found.count) {
+        units->hint = g_strdup_printf("%u found", found.count);
+        judgeNesting(add(verdicts, "H02", "for nested translation"), &found, unprobed);
+    } else {
         judge(units, VIOMMU_VERDICT_FAIL, "the kernel drives no SMMUv3",
               "switch them on in the firmware, and use a kernel with CONFIG_ARM_SMMU_V3");
-        return;
     }
-    units->hint = g_strdup_printf("%u found", count);
-    nesting = add(verdicts, "H02", "for nested translation");
-    if (able) {
-        nesting->hint = g_strdup_printf("%u of %u", able, count);
-    } else if (open) {
-        judge(nesting, VIOMMU_VERDICT_NOTE, open, NULL);
-    } else if (unknown) {
-        judge(nesting, VIOMMU_VERDICT_NOTE,
-              "not known: the kernel tells it only to who holds a device through iommufd",
-              "'--probe' on that host asks it");
-    } else {
-        judge(nesting, VIOMMU_VERDICT_FAIL, lacks, NULL);
-    }
+    g_free(found.lacks);
+    g_free(found.open);
 }
 
 static void
@@ -316,7 +333,7 @@ checkHugePages(virSysfs *fs, GPtrArray *verdicts, GError **error)
 void
 viommuHostCheckPeer(GPtrArray *verdicts, unsigned libvirt, unsigned qemu)
 {
-    viommuVerdict *verdict = add(verdicts, "H10", "for libvirt and QEMU");
+    viommuVerdict *verdict = add(verdicts, "H10", PEER_TITLE);
     g_autoptr(GError) error = NULL;
 
     if (!viommuPlacementFitsLibvirt(libvirt, &error)) {
@@ -336,8 +353,15 @@ viommuHostCheckPeer(GPtrArray *verdicts, unsigned libvirt, unsigned qemu)
     }
 }
 
+void
+viommuHostCheckNoPeer(GPtrArray *verdicts, const char *why)
+{
+    judge(add(verdicts, "H10", PEER_TITLE), VIOMMU_VERDICT_FAIL, why,
+          "install and start libvirt (libvirtd or virtqemud), or give another URI");
+}
+
 GPtrArray *
-viommuHostCheck(virSMMUTopology *topo, virSysfs *fs, GError **error)
+viommuHostCheck(virSMMUTopology *topo, virSysfs *fs, const char *unprobed, GError **error)
 {
     g_autoptr(GPtrArray) verdicts = g_ptr_array_new_with_free_func(freeVerdict);
     g_autoptr(virKernel) kernel = virKernelRead(fs, error);
@@ -345,7 +369,7 @@ viommuHostCheck(virSMMUTopology *topo, virSysfs *fs, GError **error)
 
     if (!kernel)
         return NULL;
-    checkUnits(topo, verdicts);
+    checkUnits(topo, unprobed, verdicts);
     checkRelease(kernel, cmdqv, verdicts);
     checkOptions(kernel, cmdqv, verdicts);
     checkIommufd(topo, verdicts);

@@ -28,9 +28,12 @@ typedef struct {
 /* Adds what libvirt and the QEMU that it runs can do (H10), with versions as 1000 * major + minor, 0: not known. */
 void viommuHostCheckPeer(GPtrArray *verdicts, unsigned libvirt, unsigned qemu);
 
+/* The same where libvirt cannot be reached: @why. */
+void viommuHostCheckNoPeer(GPtrArray *verdicts, const char *why);
+
 /* Checks the host behind @fs; an array that owns viommuVerdict, or NULL with @error if the host
- * fails. */
-GPtrArray *viommuHostCheck(virSMMUTopology *topo, virSysfs *fs, GError **error);
+ * fails. @unprobed: why its SMMUs, or one of them, could not be probed; NULL: they were, or it was not asked for. */
+GPtrArray *viommuHostCheck(virSMMUTopology *topo, virSysfs *fs, const char *unprobed, GError **error);
 
 /* As virt-host-validate prints them, without warnings and notes if @quiet; and as findings. */
 void viommuHostCheckFormat(const GPtrArray *verdicts, bool quiet, bool coloured, GString *out);

@@ -77,39 +77,59 @@ viommuLoadFile(const char *path, size_t limit, size_t *ret_len, GError **error)
     return (char *)g_byte_array_free(g_steal_pointer(&bytes), FALSE);
 }
 
-static void
-reportProbes(const GPtrArray *probes)
+/* What became of an SMMU, in words; free with g_free. */
+static char *
+describeProbe(const virSMMUProbe *probe)
 {
+    GString *text = g_string_new(probe->smmu);
+
+    if (probe->device)
+        g_string_append_printf(text, ": registers read through %s", probe->device);
+    else
+        g_string_append(text, ": registers not read");
+    if (probe->why)
+        g_string_append_printf(text, probe->device ? " (%s)" : ": %s", probe->why);
+    return g_string_free(text, FALSE);
+}
+
+/* Probes, and says what became of it. *@ret_unread: what was not read, of the first SMMU of which that is so. */
+static bool
+probeThisHost(const viommuOptions *opts, virSysfs *fs, char **ret_unread, GError **error)
+{
+    g_autoptr(GPtrArray) probes = virSMMUProbeHost(fs, &virIOMMUFDKernel, error);
     size_t i;
 
-    for (i = 0; i < probes->len; i++) {
+    for (i = 0; probes && i < probes->len; i++) {
         const virSMMUProbe *probe = g_ptr_array_index(probes, i);
-        g_autoptr(GString) text = g_string_new(probe->smmu);
+        g_autofree char *text = describeProbe(probe);
 
-        if (probe->device)
-            g_string_append_printf(text, ": registers read through %s", probe->device);
-        else
-            g_string_append(text, ": registers not read");
-        if (probe->why)
-            g_string_append_printf(text, probe->device ? " (%s)" : ": %s", probe->why);
-        viommuReport(probe->device ? VIOMMU_SEVERITY_NOTE : VIOMMU_SEVERITY_WARNING, text->str);
+        if (!opts->quiet)
+            viommuReport(probe->device ? VIOMMU_SEVERITY_NOTE : VIOMMU_SEVERITY_WARNING, text);
+        if (!probe->device && !*ret_unread)
+            *ret_unread = g_steal_pointer(&text);
     }
+    return probes;
+}
+
+virSysfs *
+viommuLoadHostAnyway(const viommuOptions *opts, char **ret_unprobed, GError **error)
+{
+    g_autoptr(virSysfs) fs = opts->probe ? virSysfsOpenRoot("/", error) : viommuLoadHost(opts, error);
+    g_autoptr(GError) local = NULL;
+
+    *ret_unprobed = NULL;
+    if (fs && opts->probe && !probeThisHost(opts, fs, ret_unprobed, &local))
+        *ret_unprobed = g_strdup(local->message);
+    return g_steal_pointer(&fs);
 }
 
 static virSysfs *
 loadThisHost(const viommuOptions *opts, GError **error)
 {
     g_autoptr(virSysfs) fs = virSysfsOpenRoot("/", error);
-    g_autoptr(GPtrArray) probes = NULL;
+    g_autofree char *unread = NULL;
 
-    if (!fs || !opts->probe)
-        return g_steal_pointer(&fs);
-    probes = virSMMUProbeHost(fs, &virIOMMUFDKernel, error);
-    if (!probes)
-        return NULL;
-    if (!opts->quiet)
-        reportProbes(probes);
-    return g_steal_pointer(&fs);
+    return fs && opts->probe && !probeThisHost(opts, fs, &unread, error) ? NULL : g_steal_pointer(&fs);
 }
 
 virSysfs *

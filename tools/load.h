@@ -21,6 +21,10 @@ void viommuLoadPrefix(GError **error, const char *path);
 /* The host of --host: a record, a directory, or without it this machine. */
 virSysfs *viommuLoadHost(const viommuOptions *opts, GError **error);
 
+/* The same, and probing that fails is no error: *@ret_unprobed is why it failed, for the first SMMU at least, or NULL.
+ * Free it with g_free. */
+virSysfs *viommuLoadHostAnyway(const viommuOptions *opts, char **ret_unprobed, GError **error);
+
 /* True if libvirt is on this machine; an error says that its host's record is needed. */
 bool viommuLoadIsHere(viommuLibvirt *conn, GError **error);
 
