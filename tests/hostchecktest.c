@@ -27,6 +27,15 @@
 #define REGISTERS                                                                               \
     PROBE "idr1 = 0x02730010\n" PROBE "idr3 = 0x00001514\n" PROBE "idr5 = 0x00000074\n" PROBE \
           "iidr = 0x00000000\n"
+#define OTHER                                                                                         \
+    "sys/class/iommu/smmu3.0x0000000012000000 -> ../../devices/platform/o/iommu/smmu3.0x0000000012000000\n" \
+    "sys/devices/platform/o/iommu/smmu3.0x0000000012000000\n"
+#define OTHER_PROBED(idr0, idr3)                                                                      \
+    OTHER "probe/smmu3.0x0000000012000000/idr0 = " idr0 "\n"                                          \
+          "probe/smmu3.0x0000000012000000/idr1 = 0x02730010\n"                                        \
+          "probe/smmu3.0x0000000012000000/idr3 = " idr3 "\n"                                          \
+          "probe/smmu3.0x0000000012000000/idr5 = 0x00000074\n"                                        \
+          "probe/smmu3.0x0000000012000000/iidr = 0x00000000\n"
 #define BOUND(name, vfio)                                                                              \
     "sys/devices/platform/s/iommu/" SMMU "/devices/" name " -> ../../../../../pci/" name "\n"          \
     "sys/bus/pci/devices/" name " -> ../../../devices/pci/" name "\n"                                  \
@@ -58,9 +67,19 @@ static const struct {
       "'--probe' on that host asks it" },
     { PROBE "idr0 = 0x0d44101b\n" REGISTERS, "H02", VIOMMU_VERDICT_PASS, NULL, "1 of 1" },
     { PROBE "idr0 = 0x0d44101a\n" REGISTERS, "H02", VIOMMU_VERDICT_FAIL,
-      "'" SMMU "' cannot nest: IDR0.S2P is 0: it has no stage 2", NULL },
+      "'" SMMU "' cannot nest: IDR0.S2P is 0: it has no stage 2", "no remedy on this hardware" },
     { PROBE "idr0 = 0x0544101b\n" REGISTERS, "H02", VIOMMU_VERDICT_FAIL,
-      "'" SMMU "' cannot nest: IDR0.ST_LEVEL says no two-level stream table, as QEMU's vSMMU has", NULL },
+      "'" SMMU "' cannot nest: IDR0.ST_LEVEL says no two-level stream table, as QEMU's vSMMU has",
+      "no remedy on this hardware" },
+    /* Beside another: one of which nothing is known, one that cannot nest either, and one that has a remedy. */
+    { PROBE "idr0 = 0x0d44101b\n" REGISTERS OTHER, "H02", VIOMMU_VERDICT_PASS, NULL, "1 of 2, 1 not known" },
+    { PROBE "idr0 = 0x0d44101a\n" REGISTERS OTHER, "H02", VIOMMU_VERDICT_NOTE,
+      "not known: the kernel tells it only to who holds a device through iommufd", "'--probe' on that host asks it" },
+    { PROBE "idr0 = 0x0d44101a\n" REGISTERS OTHER_PROBED("0x0d441019", "0x00001514"), "H02", VIOMMU_VERDICT_FAIL,
+      "'" SMMU "' cannot nest: IDR0.S2P is 0: it has no stage 2", "no remedy on this hardware" },
+    { PROBE "idr0 = 0x0d44101a\n" REGISTERS OTHER_PROBED("0x0d44101b", "0x00001414"), "H02", VIOMMU_VERDICT_FAIL,
+      "'smmu3.0x0000000012000000' cannot nest: neither S2FWB (IDR3.FWB is 0) nor CANWBS (IORT)",
+      "ask the maker for firmware whose IORT says CANWBS, if the root complex has it" },
     { "", "H03", VIOMMU_VERDICT_NOTE, "not known: nothing of /dev is recorded", NULL },
     { "dev\n", "H03", VIOMMU_VERDICT_FAIL, "there is no /dev/iommu",
       "load the module 'iommufd' of a kernel with CONFIG_IOMMUFD" },

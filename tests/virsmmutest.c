@@ -457,6 +457,7 @@ testServe(void)
         { 0, 0, 0, 0, VIR_TRISTATE_UNKNOWN, VIR_TRISTATE_UNKNOWN,
           "no S2FWB, and CANWBS is not known: the IORT is for root to read" },
         { 0x1, 0, 0, 0, VIR_TRISTATE_YES, VIR_TRISTATE_NO, "IDR0.S2P is 0: it has no stage 2" },
+        { 0x1, 0, 0, 0, VIR_TRISTATE_NO, VIR_TRISTATE_NO, "IDR0.S2P is 0: it has no stage 2" },
         { 0, 0, 0, 0x6, VIR_TRISTATE_YES, VIR_TRISTATE_NO,
           "IDR5.OAS has less than 44 bits, the least of QEMU's vSMMU" }, /* 4 becomes 2: 40 bits */
         { 0, 0, 0, 0x1, VIR_TRISTATE_YES, VIR_TRISTATE_YES, NULL },     /* 5: 48 bits */
@@ -491,6 +492,8 @@ testServe(void)
         second.canwbs = cases[i].canwbs;
         g_assert_cmpint(virSMMUCanServe(&smmu, &why), ==, cases[i].answer);
         g_assert_cmpstr(why, ==, cases[i].why);
+        /* Firmware can change what it says of a root complex, and nothing else. */
+        g_assert_cmpint(virSMMUServeRemedy(&smmu) != NULL, ==, why && strstr(why, "neither S2FWB") != NULL);
     }
     smmu.regs = good;
     g_ptr_array_set_size(devices, 0);

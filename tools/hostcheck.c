@@ -56,15 +56,21 @@ judge(viommuVerdict *verdict, int how, const char *text, const char *hint)
 /* What is known of the SMMUs' nesting. */
 typedef struct {
     unsigned count, able, unknown;
-    char *lacks; /* what the first one that cannot nest lacks */
-    char *open;  /* what the registers of the first one do not tell */
+    char *lacks;        /* what the first one that cannot nest lacks, or the first for which there is a remedy */
+    const char *remedy; /* that; NULL: there is none */
+    char *open;         /* what the registers of the first one do not tell */
 } unitsFound;
 
 static void
 judgeNesting(viommuVerdict *verdict, const unitsFound *found, const char *unprobed)
 {
     if (found->able) {
-        verdict->hint = g_strdup_printf("%u of %u", found->able, found->count);
+        GString *hint = g_string_new(NULL);
+
+        g_string_printf(hint, "%u of %u", found->able, found->count);
+        if (found->unknown)
+            g_string_append_printf(hint, ", %u not known", found->unknown);
+        verdict->hint = g_string_free(hint, FALSE);
     } else if (unprobed) {
         g_autofree char *text = g_strdup_printf("not probed: %s", unprobed);
 
@@ -76,8 +82,28 @@ judgeNesting(viommuVerdict *verdict, const unitsFound *found, const char *unprob
               "not known: the kernel tells it only to who holds a device through iommufd",
               "'--probe' on that host asks it");
     } else {
-        judge(verdict, VIOMMU_VERDICT_FAIL, found->lacks, NULL);
+        judge(verdict, VIOMMU_VERDICT_FAIL, found->lacks,
+              found->remedy ? found->remedy : "no remedy on this hardware");
     }
+}
+
+static void
+countUnit(const virSMMU *smmu, unitsFound *found)
+{
+    const char *why = NULL;
+    virTristate nest = virSMMUCanServe(smmu, &why);
+    const char *remedy = virSMMUServeRemedy(smmu);
+
+    found->count++;
+    found->able += nest == VIR_TRISTATE_YES;
+    found->unknown += nest == VIR_TRISTATE_UNKNOWN;
+    if (nest == VIR_TRISTATE_UNKNOWN && smmu->regs.known && !found->open)
+        found->open = g_strdup_printf("not known of '%s': %s", smmu->name, why);
+    if (nest != VIR_TRISTATE_NO || (found->lacks && (found->remedy || !remedy)))
+        return;
+    g_free(found->lacks);
+    found->lacks = g_strdup_printf("'%s' cannot nest: %s", smmu->name, why);
+    found->remedy = remedy;
 }
 
 static void
@@ -90,19 +116,9 @@ checkUnits(const virSMMUTopology *topo, const char *unprobed, GPtrArray *verdict
 
     for (i = 0; i < smmus->len; i++) {
         const virSMMU *smmu = g_ptr_array_index(smmus, i);
-        const char *why = NULL;
-        virTristate nest;
 
-        if (smmu->kind != VIR_SMMU_KIND_SMMUV3)
-            continue;
-        found.count++;
-        nest = virSMMUCanServe(smmu, &why);
-        found.able += nest == VIR_TRISTATE_YES;
-        found.unknown += nest == VIR_TRISTATE_UNKNOWN;
-        if (nest == VIR_TRISTATE_UNKNOWN && smmu->regs.known && !found.open)
-            found.open = g_strdup_printf("not known of '%s': %s", smmu->name, why);
-        if (nest == VIR_TRISTATE_NO && !found.lacks)
-            found.lacks = g_strdup_printf("'%s' cannot nest: %s", smmu->name, why);
+        if (smmu->kind == VIR_SMMU_KIND_SMMUV3)
+            countUnit(smmu, &found);
     }
     if (found.count) {
         units->hint = g_strdup_printf("%u found", found.count);

@@ -164,6 +164,9 @@ virTristate virSMMUDeviceIsCoherent(const virSMMUDevice *dev);
  * device. If not YES, *ret_why is why, static. */
 virTristate virSMMUCanServe(const virSMMU *smmu, const char **ret_why);
 
+/* What could make that YES where it is NO, static; NULL: nothing on this hardware. */
+const char *virSMMUServeRemedy(const virSMMU *smmu);
+
 /* Whether the CMDQV is one that QEMU takes (hw/arm/tegra241-cmdqv.c): version 1, two VCMDQs, 16 StreamIDs.
  * If not, *ret_why is what QEMU says; @ret_why may be NULL. */
 virTristate virSMMUCmdqvFits(const virSMMU *smmu, const char **ret_why);

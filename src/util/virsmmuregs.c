@@ -204,8 +204,9 @@ isCoherent(const virSMMU *smmu)
     return best;
 }
 
-virTristate
-virSMMUCanServe(const virSMMU *smmu, const char **ret_why)
+/* Whether it nests and is what QEMU's vSMMU takes, whatever is behind it. */
+static virTristate
+fitsQEMU(const virSMMU *smmu, const char **ret_why)
 {
     virTristate nests = virSMMUCanNest(smmu, ret_why);
     int bits = virSMMUOutputBits(smmu);
@@ -222,7 +223,6 @@ virSMMUCanServe(const virSMMU *smmu, const char **ret_why)
         { virSMMUHasAArch64(smmu) == VIR_TRISTATE_NO, "IDR0.TTF says no AArch64 translation tables" },
         { virSMMUStreamBits(smmu) < VIR_SMMU_SIDSIZE_MIN, "IDR1.SIDSIZE has less than 16 bits, as QEMU's vSMMU has" },
     };
-    virTristate coherent;
     size_t i;
 
     if (nests != VIR_TRISTATE_YES)
@@ -232,11 +232,34 @@ virSMMUCanServe(const virSMMU *smmu, const char **ret_why)
         if (all[i].lacks)
             return VIR_TRISTATE_NO;
     }
+    *ret_why = NULL;
+    return VIR_TRISTATE_YES;
+}
+
+virTristate
+virSMMUCanServe(const virSMMU *smmu, const char **ret_why)
+{
+    virTristate fits = fitsQEMU(smmu, ret_why);
+    virTristate coherent;
+
+    if (fits != VIR_TRISTATE_YES)
+        return fits;
     coherent = isCoherent(smmu);
     *ret_why = coherent == VIR_TRISTATE_YES  ? NULL
                : coherent == VIR_TRISTATE_NO ? "neither S2FWB (IDR3.FWB is 0) nor CANWBS (IORT)"
                                              : "no S2FWB, and CANWBS is not known: the IORT is for root to read";
     return coherent;
+}
+
+const char *
+virSMMUServeRemedy(const virSMMU *smmu)
+{
+    const char *why = NULL;
+
+    /* CANWBS is what firmware says; all else is what the SMMU is. */
+    if (fitsQEMU(smmu, &why) != VIR_TRISTATE_YES || isCoherent(smmu) != VIR_TRISTATE_NO)
+        return NULL;
+    return "ask the maker for firmware whose IORT says CANWBS, if the root complex has it";
 }
 
 virTristate
