@@ -124,8 +124,9 @@ checkUnits(const virSMMUTopology *topo, const char *unprobed, GPtrArray *verdict
         units->hint = g_strdup_printf("%u found", found.count);
         judgeNesting(add(verdicts, "H02", "for nested translation"), &found, unprobed);
     } else {
-        judge(units, VIOMMU_VERDICT_FAIL, "the kernel drives no SMMUv3",
-              "switch them on in the firmware, and use a kernel with CONFIG_ARM_SMMU_V3");
+        judge(units, VIOMMU_VERDICT_FAIL,
+              smmus->len ? "none of the host's IOMMUs is an SMMUv3" : "the kernel drives no SMMUv3",
+              "on an Arm server switch them on in the firmware, and boot a kernel with CONFIG_ARM_SMMU_V3; to judge another machine give its record with --host");
     }
     g_free(found.lacks);
     g_free(found.open);
@@ -168,7 +169,7 @@ hasCmdqv(const virSMMUTopology *topo)
 static void
 checkRelease(const virKernel *kernel, bool cmdqv, GPtrArray *verdicts)
 {
-    viommuVerdict *verdict = add(verdicts, "H05", "for a kernel with nested translation");
+    viommuVerdict *verdict = add(verdicts, "H05", "for the kernel's release");
     unsigned needed = cmdqv ? LINUX_CMDQV : LINUX_NESTING;
 
     if (!kernel->version) {
