@@ -91,7 +91,8 @@ static const struct {
       "Linux 6.12.1; nested SMMUs came with 6.13, if the distribution has not added it", "boot a newer kernel" },
     { RELEASE("6.13.0-rc1"), "H05", VIOMMU_VERDICT_PASS, NULL, "Linux 6.13.0-rc1" },
     { RELEASE("6.16.9") CMDQV, "H05", VIOMMU_VERDICT_WARN,
-      "Linux 6.16.9; CMDQV for guests came with 6.17, if the distribution has not added it", "boot a newer kernel" },
+      "Linux 6.16.9; CMDQV for guests came with 6.17, if the distribution has not added it",
+      "boot a newer kernel, or guests get no command queues" },
     { RELEASE("6.17") CMDQV, "H05", VIOMMU_VERDICT_PASS, NULL, "Linux 6.17" },
     { RELEASE("6.17"), "H06", VIOMMU_VERDICT_NOTE,
       "not known: /boot, /lib/modules and /proc/config.gz have no readable config of it", NULL },
@@ -116,13 +117,14 @@ static const struct {
       "use a kernel with CONFIG_VFIO_DEVICE_CDEV, and udev" },
     /* One of two: that is no fault of the host. */
     { NODES SECOND, "H07", VIOMMU_VERDICT_WARN, "no node for 0001:00:02.0",
-      "use a kernel with CONFIG_VFIO_DEVICE_CDEV, and udev" },
+      "let udev or mdev make the nodes that are missing" },
     { NODES SECOND "sys/kernel/iommu_groups/2/reserved_regions = 0x0000000000000000 0x0000000000000fff direct\n", "H08",
       VIOMMU_VERDICT_WARN, "not to be given: 0001:00:02.0 (direct region)",
       "use others; see 'viommu host'" },
     /* Firmware names a CMDQV, and the kernel does not drive it. */
     { RELEASE("6.14.1") NAMED, "H05", VIOMMU_VERDICT_WARN,
-      "Linux 6.14.1; CMDQV for guests came with 6.17, if the distribution has not added it", "boot a newer kernel" },
+      "Linux 6.14.1; CMDQV for guests came with 6.17, if the distribution has not added it",
+      "boot a newer kernel, or guests get no command queues" },
     { RELEASE("6.17") "boot/config-6.17 = " OPTIONS "CONFIG_VFIO_DEVICE_CDEV=y\n" NAMED, "H06", VIOMMU_VERDICT_WARN,
       "it has no CONFIG_TEGRA241_CMDQV", "boot a kernel that has, or guests get no command queues" },
     { RELEASE("6.17") "proc/config.gz : H4sIAAAAAAACA3P293PzdI93DPKND/b1DY0PM7at5HLGEIz39Acy3FwQkjCBXJhAmJunf3yAsydQRFkBWczFNczT2T"
@@ -138,7 +140,8 @@ static const struct {
     /* A device-tree host whose SMMU has the property. */
     { RELEASE("6.14.1") "sys/devices/platform/s/of_node/nvidia,cmdqv : AAAAAQ==\n"
       "sys/devices/platform/s/iommu/" SMMU "/device -> ../..\n", "H05", VIOMMU_VERDICT_WARN,
-      "Linux 6.14.1; CMDQV for guests came with 6.17, if the distribution has not added it", "boot a newer kernel" },
+      "Linux 6.14.1; CMDQV for guests came with 6.17, if the distribution has not added it",
+      "boot a newer kernel, or guests get no command queues" },
     { NODES, "H08", VIOMMU_VERDICT_PASS, NULL, NULL },
     { "", "H07", VIOMMU_VERDICT_NOTE, "not known: nothing of /dev is recorded", NULL },
     { "sys/kernel/iommu_groups/1/devices/0001:00:02.0 -> ../../../../devices/pci/0001:00:02.0\n", "H08",
@@ -164,7 +167,7 @@ static const struct {
     /* Four are named, and no fifth. */
     { NODES FIVE, "H07", VIOMMU_VERDICT_WARN,
       "no node for 0001:00:02.0, 0001:00:04.0, 0001:00:05.0, 0001:00:06.0 and others",
-      "use a kernel with CONFIG_VFIO_DEVICE_CDEV, and udev" },
+      "let udev or mdev make the nodes that are missing" },
     { "sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages = 0\n", "H09", -1, NULL, NULL },
     { CMDQV, "H09", VIOMMU_VERDICT_NOTE, "not known", NULL },
     { "sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages = 0\n" CMDQV, "H09", VIOMMU_VERDICT_WARN,

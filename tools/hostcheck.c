@@ -19,6 +19,7 @@
 /* The first QEMU with accelerated SMMUv3s. */
 #define QEMU_ACCEL VIOMMU_VERSION_QEMU(11, 0)
 
+#define OTHERS "use others; see 'viommu host'"
 #define PEER_TITLE "for libvirt and QEMU"
 
 /* So many devices are named. */
@@ -175,13 +176,14 @@ checkRelease(const virKernel *kernel, bool cmdqv, GPtrArray *verdicts)
     if (!kernel->version) {
         judge(verdict, VIOMMU_VERDICT_NOTE, "not known: its release is not recorded, or has no number", NULL);
     } else if (kernel->version < needed) {
+        bool nests = kernel->version >= LINUX_NESTING;
+        unsigned since = nests ? LINUX_CMDQV : LINUX_NESTING;
         g_autofree char *text =
             g_strdup_printf("Linux %s; %s came with %u.%u, if the distribution has not added it", kernel->release,
-                            kernel->version < LINUX_NESTING ? "nested SMMUs" : "CMDQV for guests",
-                            kernel->version < LINUX_NESTING ? LINUX_NESTING / 1000 : LINUX_CMDQV / 1000,
-                            kernel->version < LINUX_NESTING ? LINUX_NESTING % 1000 : LINUX_CMDQV % 1000);
+                            nests ? "CMDQV for guests" : "nested SMMUs", since / 1000, since % 1000);
 
-        judge(verdict, VIOMMU_VERDICT_WARN, text, "boot a newer kernel");
+        judge(verdict, VIOMMU_VERDICT_WARN, text,
+              nests ? "boot a newer kernel, or guests get no command queues" : "boot a newer kernel");
     } else {
         verdict->hint = g_strdup_printf("Linux %s", kernel->release);
     }
@@ -259,10 +261,12 @@ ruleOut(const virSMMUTopology *topo, const virSMMUDevice *dev)
 
 /* A fault of all devices is one of the host, a fault of some is not. */
 static void
-judgeSome(viommuVerdict *verdict, const nameList *names, unsigned all, const char *hint)
+judgeSome(viommuVerdict *verdict, const nameList *names, unsigned all, const char *hintAll, const char *hintSome)
 {
-    if (names->count)
-        judge(verdict, names->count == all ? VIOMMU_VERDICT_FAIL : VIOMMU_VERDICT_WARN, names->text->str, hint);
+    if (names->count == all)
+        judge(verdict, VIOMMU_VERDICT_FAIL, names->text->str, hintAll);
+    else if (names->count)
+        judge(verdict, VIOMMU_VERDICT_WARN, names->text->str, hintSome);
 }
 
 static void
@@ -278,11 +282,12 @@ judgeDevices(unsigned bound, bool haveNodes, const nameList *nodeless, const nam
     verdict->hint = g_strdup_printf("%u found", bound);
     verdict = add(verdicts, "H07", "if they have a node below '/dev/vfio/devices'");
     if (haveNodes)
-        judgeSome(verdict, nodeless, bound, "use a kernel with CONFIG_VFIO_DEVICE_CDEV, and udev");
+        judgeSome(verdict, nodeless, bound, "use a kernel with CONFIG_VFIO_DEVICE_CDEV, and udev",
+                  "let udev or mdev make the nodes that are missing");
     else
         judge(verdict, VIOMMU_VERDICT_NOTE, "not known: nothing of /dev is recorded", NULL);
-    judgeSome(add(verdicts, "H08", "if they can be given to a guest one by one"), unfit, bound,
-              "use others; see 'viommu host'");
+    judgeSome(add(verdicts, "H08", "if they can be given to a guest one by one"), unfit, bound, OTHERS,
+              OTHERS);
 }
 
 static bool
