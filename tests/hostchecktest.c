@@ -6,6 +6,7 @@
 
 #include "hosttestutils.h"
 #include "virrecord.h"
+#include "virsysfspriv.h"
 
 #include <string.h>
 
@@ -55,6 +56,9 @@
 #define RELEASE(text) "proc/sys/kernel/osrelease = " text "\n"
 #define OPTIONS "CONFIG_ARM_SMMU_V3=y\\nCONFIG_ARM_SMMU_V3_IOMMUFD=y\\nCONFIG_IOMMUFD=m\\nCONFIG_VFIO_PCI=m\\n"
 
+#define AGAIN "record the host again, as root, with a newer viommu"
+#define NO_CONFIG "not known: the record has no config of the kernel", AGAIN
+
 static const struct {
     const char *lines; /* beside BASE */
     const char *id;
@@ -80,12 +84,12 @@ static const struct {
     { PROBE "idr0 = 0x0d44101a\n" REGISTERS OTHER_PROBED("0x0d44101b", "0x00001414"), "H02", VIOMMU_VERDICT_FAIL,
       "'smmu3.0x0000000012000000' cannot nest: neither S2FWB (IDR3.FWB is 0) nor CANWBS (IORT)",
       "ask the maker for firmware whose IORT says CANWBS, if the root complex has it" },
-    { "", "H03", VIOMMU_VERDICT_NOTE, "not known: nothing of /dev is recorded", NULL },
+    { "", "H03", VIOMMU_VERDICT_NOTE, "not known: nothing of /dev is recorded", AGAIN },
     { "dev\n", "H03", VIOMMU_VERDICT_FAIL, "there is no /dev/iommu",
       "load the module 'iommufd' of a kernel with CONFIG_IOMMUFD" },
     { NODES, "H03", VIOMMU_VERDICT_PASS, NULL, NULL },
     { "", "H04", VIOMMU_VERDICT_PASS, NULL, "1 found" },
-    { "", "H05", VIOMMU_VERDICT_NOTE, "not known: its release is not recorded, or has no number", NULL },
+    { "", "H05", VIOMMU_VERDICT_NOTE, "not known: its release is not recorded, or has no number", AGAIN },
     { RELEASE("next"), "H05", VIOMMU_VERDICT_NOTE, "not known: its release is not recorded, or has no number", NULL },
     { RELEASE("6.12.1"), "H05", VIOMMU_VERDICT_WARN,
       "Linux 6.12.1; nested SMMUs came with 6.13, if the distribution has not added it", "boot a newer kernel" },
@@ -94,10 +98,8 @@ static const struct {
       "Linux 6.16.9; CMDQV for guests came with 6.17, if the distribution has not added it",
       "boot a newer kernel, or guests get no command queues" },
     { RELEASE("6.17") CMDQV, "H05", VIOMMU_VERDICT_PASS, NULL, "Linux 6.17" },
-    { RELEASE("6.17"), "H06", VIOMMU_VERDICT_NOTE,
-      "not known: /boot, /lib/modules and /proc/config.gz have no readable config of it", NULL },
-    { RELEASE("../6.17") "boot/6.17 = " OPTIONS "\n", "H06", VIOMMU_VERDICT_NOTE,
-      "not known: /boot, /lib/modules and /proc/config.gz have no readable config of it", NULL },
+    { RELEASE("6.17"), "H06", VIOMMU_VERDICT_NOTE, NO_CONFIG },
+    { RELEASE("../6.17") "boot/6.17 = " OPTIONS "\n", "H06", VIOMMU_VERDICT_NOTE, NO_CONFIG },
     { RELEASE("6.17") "boot/config-6.17 = " OPTIONS "CONFIG_VFIO_DEVICE_CDEV=y\n", "H06", VIOMMU_VERDICT_PASS, NULL,
       NULL },
     { RELEASE("6.17") "lib/modules/6.17/config = CONFIG_VFIO_DEVICE_CDEV=y\\n" OPTIONS "\n", "H06",
@@ -131,19 +133,16 @@ static const struct {
       "XeGUgrZBYr5OWXKBSnlnABAKCJeqx6AAAA\n", "H06",
       VIOMMU_VERDICT_FAIL, "it has no CONFIG_VFIO_DEVICE_CDEV", "boot a kernel that has" },
     /* ends in the middle */
-    { RELEASE("6.17") "proc/config.gz : H4sIAAAAAAACA3P293PzdI93DPKND/b1DY0PM7at5HLGEIz39Acy3FwQkjCBXA==\n", "H06", VIOMMU_VERDICT_NOTE,
-      "not known: /boot, /lib/modules and /proc/config.gz have no readable config of it", NULL },
-    { RELEASE("..") "boot/config-.. = " OPTIONS "\n", "H06", VIOMMU_VERDICT_NOTE,
-      "not known: /boot, /lib/modules and /proc/config.gz have no readable config of it", NULL },
-    { RELEASE("a/6.17") "boot/config-a/6.17 = " OPTIONS "\n", "H06", VIOMMU_VERDICT_NOTE,
-      "not known: /boot, /lib/modules and /proc/config.gz have no readable config of it", NULL },
+    { RELEASE("6.17") "proc/config.gz : H4sIAAAAAAACA3P293PzdI93DPKND/b1DY0PM7at5HLGEIz39Acy3FwQkjCBXA==\n", "H06", VIOMMU_VERDICT_NOTE, NO_CONFIG },
+    { RELEASE("..") "boot/config-.. = " OPTIONS "\n", "H06", VIOMMU_VERDICT_NOTE, NO_CONFIG },
+    { RELEASE("a/6.17") "boot/config-a/6.17 = " OPTIONS "\n", "H06", VIOMMU_VERDICT_NOTE, NO_CONFIG },
     /* A device-tree host whose SMMU has the property. */
     { RELEASE("6.14.1") "sys/devices/platform/s/of_node/nvidia,cmdqv : AAAAAQ==\n"
       "sys/devices/platform/s/iommu/" SMMU "/device -> ../..\n", "H05", VIOMMU_VERDICT_WARN,
       "Linux 6.14.1; CMDQV for guests came with 6.17, if the distribution has not added it",
       "boot a newer kernel, or guests get no command queues" },
     { NODES, "H08", VIOMMU_VERDICT_PASS, NULL, NULL },
-    { "", "H07", VIOMMU_VERDICT_NOTE, "not known: nothing of /dev is recorded", NULL },
+    { "", "H07", VIOMMU_VERDICT_NOTE, "not known: nothing of /dev is recorded", AGAIN },
     { "sys/kernel/iommu_groups/1/devices/0001:00:02.0 -> ../../../../devices/pci/0001:00:02.0\n", "H08",
       VIOMMU_VERDICT_FAIL, "not to be given: 0001:00:01.0 (not alone in its IOMMU group)",
       "use others; see 'viommu host'" },
@@ -169,7 +168,7 @@ static const struct {
       "no node for 0001:00:02.0, 0001:00:04.0, 0001:00:05.0, 0001:00:06.0 and others",
       "let udev or mdev make the nodes that are missing" },
     { "sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages = 0\n", "H09", -1, NULL, NULL },
-    { CMDQV, "H09", VIOMMU_VERDICT_NOTE, "not known", NULL },
+    { CMDQV, "H09", VIOMMU_VERDICT_NOTE, "not known: the record has nothing of huge pages", AGAIN },
     { "sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages = 0\n" CMDQV, "H09", VIOMMU_VERDICT_WARN,
       "no huge pages are reserved", "reserve some (vm.nr_hugepages), and give guests <memoryBacking><hugepages/>" },
     { "sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages = 0\n"
@@ -228,6 +227,34 @@ testLines(void)
         compare(find(recorded, cases[i].id), cases[i].verdict, cases[i].text, cases[i].hint);
         compare(find(verdicts, cases[i].id), cases[i].verdict, cases[i].text, cases[i].hint);
     }
+}
+
+/* The record of a host can be made again; of this machine, more can be read. */
+static void
+testHere(void)
+{
+    static const struct {
+        const char *id, *text;
+    } unread[] = {
+        { "H02", "not known of '" SMMU "': no S2FWB, and CANWBS is not known: the IORT is for root to read" },
+        { "H06", "not known: /boot, /lib/modules and /proc/config.gz have no readable config of it" },
+        { "H09", "not known: /sys/kernel/mm/hugepages cannot be read" },
+    };
+    /* No S2FWB, no IORT. */
+    static const char manifest[] = BASE CMDQV PROBE "idr0 = 0x0d44101b\n" PROBE "idr1 = 0x02730010\n" PROBE
+                                   "idr3 = 0x00001414\n" PROBE "idr5 = 0x00000074\n" PROBE "iidr = 0x00000000\n";
+    g_autoptr(virSysfs) fs = testHostParse(manifest);
+    g_autoptr(GPtrArray) recorded = checkHost(fs, NULL);
+    g_autoptr(GPtrArray) here = NULL;
+    size_t i;
+
+    /* As --probe leaves this machine, with what was probed at probe/. */
+    virSysfsSetProbed(fs, testHostParse(manifest));
+    fs->recorded = false;
+    here = checkHost(fs, NULL);
+    compare(find(recorded, "H02"), VIOMMU_VERDICT_NOTE, unread[0].text, AGAIN);
+    for (i = 0; i < G_N_ELEMENTS(unread); i++)
+        compare(find(here, unread[i].id), VIOMMU_VERDICT_NOTE, unread[i].text, "read it as root");
 }
 
 static void
@@ -295,6 +322,7 @@ main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     g_test_set_nonfatal_assertions();
     g_test_add_func("/hostcheck/lines", testLines);
+    g_test_add_func("/hostcheck/here", testHere);
     g_test_add_func("/hostcheck/peer", testPeer);
     g_test_add_func("/hostcheck/unreachable", testUnreachable);
     g_test_add_func("/hostcheck/unprobed", testUnprobed);

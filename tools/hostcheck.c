@@ -54,6 +54,13 @@ judge(viommuVerdict *verdict, int how, const char *text, const char *hint)
     verdict->hint = g_strdup(hint);
 }
 
+/* What to do about what is not known, as it could not be read. */
+static const char *
+readAgain(const virSysfs *fs)
+{
+    return virSysfsIsRecorded(fs) ? "record the host again, as root, with a newer viommu" : "read it as root";
+}
+
 /* What is known of the SMMUs' nesting. */
 typedef struct {
     unsigned count, able, unknown;
@@ -63,7 +70,7 @@ typedef struct {
 } unitsFound;
 
 static void
-judgeNesting(viommuVerdict *verdict, const unitsFound *found, const char *unprobed)
+judgeNesting(viommuVerdict *verdict, const unitsFound *found, const virSysfs *fs, const char *unprobed)
 {
     if (found->able) {
         GString *hint = g_string_new(NULL);
@@ -77,7 +84,7 @@ judgeNesting(viommuVerdict *verdict, const unitsFound *found, const char *unprob
 
         judge(verdict, VIOMMU_VERDICT_WARN, text, NULL);
     } else if (found->open) {
-        judge(verdict, VIOMMU_VERDICT_NOTE, found->open, NULL);
+        judge(verdict, VIOMMU_VERDICT_NOTE, found->open, readAgain(fs));
     } else if (found->unknown) {
         judge(verdict, VIOMMU_VERDICT_NOTE,
               "not known: the kernel tells it only to who holds a device through iommufd",
@@ -108,7 +115,7 @@ countUnit(const virSMMU *smmu, unitsFound *found)
 }
 
 static void
-checkUnits(const virSMMUTopology *topo, const char *unprobed, GPtrArray *verdicts)
+checkUnits(const virSMMUTopology *topo, const virSysfs *fs, const char *unprobed, GPtrArray *verdicts)
 {
     viommuVerdict *units = add(verdicts, "H01", "for SMMUv3 units");
     const GPtrArray *smmus = virSMMUTopologySMMUs(topo);
@@ -123,7 +130,7 @@ checkUnits(const virSMMUTopology *topo, const char *unprobed, GPtrArray *verdict
     }
     if (found.count) {
         units->hint = g_strdup_printf("%u found", found.count);
-        judgeNesting(add(verdicts, "H02", "for nested translation"), &found, unprobed);
+        judgeNesting(add(verdicts, "H02", "for nested translation"), &found, fs, unprobed);
     } else {
         judge(units, VIOMMU_VERDICT_FAIL,
               smmus->len ? "none of the host's IOMMUs is an SMMUv3" : "the kernel drives no SMMUv3",
@@ -134,7 +141,7 @@ checkUnits(const virSMMUTopology *topo, const char *unprobed, GPtrArray *verdict
 }
 
 static void
-checkIommufd(const virSMMUTopology *topo, GPtrArray *verdicts)
+checkIommufd(const virSMMUTopology *topo, const virSysfs *fs, GPtrArray *verdicts)
 {
     viommuVerdict *verdict = add(verdicts, "H03", "if device '/dev/iommu' exists");
 
@@ -146,7 +153,7 @@ checkIommufd(const virSMMUTopology *topo, GPtrArray *verdicts)
               "load the module 'iommufd' of a kernel with CONFIG_IOMMUFD");
         break;
     case VIR_TRISTATE_UNKNOWN:
-        judge(verdict, VIOMMU_VERDICT_NOTE, "not known: nothing of /dev is recorded", NULL);
+        judge(verdict, VIOMMU_VERDICT_NOTE, "not known: nothing of /dev is recorded", readAgain(fs));
         break;
     }
 }
@@ -168,13 +175,14 @@ hasCmdqv(const virSMMUTopology *topo)
 }
 
 static void
-checkRelease(const virKernel *kernel, bool cmdqv, GPtrArray *verdicts)
+checkRelease(const virKernel *kernel, const virSysfs *fs, bool cmdqv, GPtrArray *verdicts)
 {
     viommuVerdict *verdict = add(verdicts, "H05", "for the kernel's release");
     unsigned needed = cmdqv ? LINUX_CMDQV : LINUX_NESTING;
 
     if (!kernel->version) {
-        judge(verdict, VIOMMU_VERDICT_NOTE, "not known: its release is not recorded, or has no number", NULL);
+        judge(verdict, VIOMMU_VERDICT_NOTE, "not known: its release is not recorded, or has no number",
+              kernel->release ? NULL : readAgain(fs));
     } else if (kernel->version < needed) {
         bool nests = kernel->version >= LINUX_NESTING;
         unsigned since = nests ? LINUX_CMDQV : LINUX_NESTING;
@@ -190,14 +198,17 @@ checkRelease(const virKernel *kernel, bool cmdqv, GPtrArray *verdicts)
 }
 
 static void
-checkOptions(const virKernel *kernel, bool cmdqv, GPtrArray *verdicts)
+checkOptions(const virKernel *kernel, const virSysfs *fs, bool cmdqv, GPtrArray *verdicts)
 {
     viommuVerdict *verdict = add(verdicts, "H06", "for the kernel's options");
     g_autoptr(GString) missing = g_string_new(NULL);
     size_t i;
 
     if (!kernel->config) {
-        judge(verdict, VIOMMU_VERDICT_NOTE, "not known: /boot, /lib/modules and /proc/config.gz have no readable config of it", NULL);
+        judge(verdict, VIOMMU_VERDICT_NOTE,
+              virSysfsIsRecorded(fs) ? "not known: the record has no config of the kernel"
+                                     : "not known: /boot, /lib/modules and /proc/config.gz have no readable config of it",
+              readAgain(fs));
         return;
     }
     for (i = 0; virKernelOptions[i]; i++) {
@@ -270,7 +281,7 @@ judgeSome(viommuVerdict *verdict, const nameList *names, unsigned all, const cha
 }
 
 static void
-judgeDevices(unsigned bound, bool haveNodes, const nameList *nodeless, const nameList *unfit, GPtrArray *verdicts)
+judgeDevices(virSysfs *fs, unsigned bound, const nameList *nodeless, const nameList *unfit, GPtrArray *verdicts)
 {
     viommuVerdict *verdict = add(verdicts, "H04", "for PCI devices bound to a VFIO driver");
 
@@ -281,11 +292,11 @@ judgeDevices(unsigned bound, bool haveNodes, const nameList *nodeless, const nam
     }
     verdict->hint = g_strdup_printf("%u found", bound);
     verdict = add(verdicts, "H07", "if they have a node below '/dev/vfio/devices'");
-    if (haveNodes)
+    if (virSysfsExists(fs, "dev"))
         judgeSome(verdict, nodeless, bound, "use a kernel with CONFIG_VFIO_DEVICE_CDEV, and udev",
                   "let udev or mdev make the nodes that are missing");
     else
-        judge(verdict, VIOMMU_VERDICT_NOTE, "not known: nothing of /dev is recorded", NULL);
+        judge(verdict, VIOMMU_VERDICT_NOTE, "not known: nothing of /dev is recorded", readAgain(fs));
     judgeSome(add(verdicts, "H08", "if they can be given to a guest one by one"), unfit, bound, OTHERS,
               OTHERS);
 }
@@ -320,7 +331,7 @@ checkDevices(virSMMUTopology *topo, virSysfs *fs, GPtrArray *verdicts, GError **
         if (why)
             addName(&unfit, dev->name, why);
     }
-    judgeDevices(bound, virSysfsExists(fs, "dev"), &nodeless, &unfit, verdicts);
+    judgeDevices(fs, bound, &nodeless, &unfit, verdicts);
     return true;
 }
 
@@ -345,7 +356,10 @@ checkHugePages(virSysfs *fs, GPtrArray *verdicts, GError **error)
         some = some || (text && strcmp(text, "0") != 0);
     }
     if (!names)
-        judge(verdict, VIOMMU_VERDICT_NOTE, "not known", NULL);
+        judge(verdict, VIOMMU_VERDICT_NOTE,
+              virSysfsIsRecorded(fs) ? "not known: the record has nothing of huge pages"
+                                     : "not known: /sys/kernel/mm/hugepages cannot be read",
+              readAgain(fs));
     else if (!some)
         judge(verdict, VIOMMU_VERDICT_WARN, "no huge pages are reserved",
               "reserve some (vm.nr_hugepages), and give guests <memoryBacking><hugepages/>");
@@ -391,10 +405,10 @@ viommuHostCheck(virSMMUTopology *topo, virSysfs *fs, const char *unprobed, GErro
 
     if (!kernel)
         return NULL;
-    checkUnits(topo, unprobed, verdicts);
-    checkRelease(kernel, cmdqv, verdicts);
-    checkOptions(kernel, cmdqv, verdicts);
-    checkIommufd(topo, verdicts);
+    checkUnits(topo, fs, unprobed, verdicts);
+    checkRelease(kernel, fs, cmdqv, verdicts);
+    checkOptions(kernel, fs, cmdqv, verdicts);
+    checkIommufd(topo, fs, verdicts);
     if (!checkDevices(topo, fs, verdicts, error) || (cmdqv && !checkHugePages(fs, verdicts, error)))
         return NULL;
     return g_steal_pointer(&verdicts);
