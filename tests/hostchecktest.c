@@ -5,6 +5,7 @@
 #include "hostcheck.h"
 
 #include "hosttestutils.h"
+#include "viommu_finding.h"
 #include "virrecord.h"
 #include "virsysfspriv.h"
 
@@ -316,6 +317,27 @@ testUnprobed(void)
     }
 }
 
+/* A finding stands alone: it says what was checked. */
+static void
+testTitles(void)
+{
+    g_autoptr(virSysfs) fs = testHostParse(BASE);
+    g_autoptr(GPtrArray) verdicts = checkHost(fs, NULL);
+    g_autoptr(GPtrArray) findings = viommuHostCheckFindings(verdicts);
+    g_autoptr(GString) table = g_string_new(NULL);
+    size_t i;
+
+    viommuHostCheckFormat(verdicts, false, false, table);
+    g_assert_cmpuint(findings->len, >, 0);
+    for (i = 0; i < findings->len; i++) {
+        const viommuFinding *finding = g_ptr_array_index(findings, i);
+        g_autofree char *line = g_strdup_printf("VSMMU: %-69s: NOTE (%s", finding->title, finding->text);
+
+        g_assert_true(g_str_has_prefix(finding->title, "Checking "));
+        g_assert_nonnull(strstr(table->str, line));
+    }
+}
+
 int
 main(int argc, char **argv)
 {
@@ -324,6 +346,7 @@ main(int argc, char **argv)
     g_test_add_func("/hostcheck/lines", testLines);
     g_test_add_func("/hostcheck/here", testHere);
     g_test_add_func("/hostcheck/peer", testPeer);
+    g_test_add_func("/hostcheck/titles", testTitles);
     g_test_add_func("/hostcheck/unreachable", testUnreachable);
     g_test_add_func("/hostcheck/unprobed", testUnprobed);
     return g_test_run();

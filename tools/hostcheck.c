@@ -20,7 +20,7 @@
 #define QEMU_ACCEL VIOMMU_VERSION_QEMU(11, 0)
 
 #define OTHERS "use others; see 'viommu host'"
-#define PEER_TITLE "for libvirt and QEMU"
+#define PEER_TITLE "Checking for libvirt and QEMU"
 
 /* So many devices are named. */
 #define NAMES_MAX 4
@@ -117,7 +117,7 @@ countUnit(const virSMMU *smmu, unitsFound *found)
 static void
 checkUnits(const virSMMUTopology *topo, const virSysfs *fs, const char *unprobed, GPtrArray *verdicts)
 {
-    viommuVerdict *units = add(verdicts, "H01", "for SMMUv3 units");
+    viommuVerdict *units = add(verdicts, "H01", "Checking for SMMUv3 units");
     const GPtrArray *smmus = virSMMUTopologySMMUs(topo);
     unitsFound found = { 0 };
     size_t i;
@@ -130,7 +130,7 @@ checkUnits(const virSMMUTopology *topo, const virSysfs *fs, const char *unprobed
     }
     if (found.count) {
         units->hint = g_strdup_printf("%u found", found.count);
-        judgeNesting(add(verdicts, "H02", "for nested translation"), &found, fs, unprobed);
+        judgeNesting(add(verdicts, "H02", "Checking for nested translation"), &found, fs, unprobed);
     } else {
         judge(units, VIOMMU_VERDICT_FAIL,
               smmus->len ? "none of the host's IOMMUs is an SMMUv3" : "the kernel drives no SMMUv3",
@@ -143,7 +143,7 @@ checkUnits(const virSMMUTopology *topo, const virSysfs *fs, const char *unprobed
 static void
 checkIommufd(const virSMMUTopology *topo, const virSysfs *fs, GPtrArray *verdicts)
 {
-    viommuVerdict *verdict = add(verdicts, "H03", "if device '/dev/iommu' exists");
+    viommuVerdict *verdict = add(verdicts, "H03", "Checking if device '/dev/iommu' exists");
 
     switch (virSMMUTopologyHasIommufd(topo)) {
     case VIR_TRISTATE_YES:
@@ -177,7 +177,7 @@ hasCmdqv(const virSMMUTopology *topo)
 static void
 checkRelease(const virKernel *kernel, const virSysfs *fs, bool cmdqv, GPtrArray *verdicts)
 {
-    viommuVerdict *verdict = add(verdicts, "H05", "for the kernel's release");
+    viommuVerdict *verdict = add(verdicts, "H05", "Checking for the kernel's release");
     unsigned needed = cmdqv ? LINUX_CMDQV : LINUX_NESTING;
 
     if (!kernel->version) {
@@ -200,7 +200,7 @@ checkRelease(const virKernel *kernel, const virSysfs *fs, bool cmdqv, GPtrArray 
 static void
 checkOptions(const virKernel *kernel, const virSysfs *fs, bool cmdqv, GPtrArray *verdicts)
 {
-    viommuVerdict *verdict = add(verdicts, "H06", "for the kernel's options");
+    viommuVerdict *verdict = add(verdicts, "H06", "Checking for the kernel's options");
     g_autoptr(GString) missing = g_string_new(NULL);
     size_t i;
 
@@ -283,7 +283,7 @@ judgeSome(viommuVerdict *verdict, const nameList *names, unsigned all, const cha
 static void
 judgeDevices(virSysfs *fs, unsigned bound, const nameList *nodeless, const nameList *unfit, GPtrArray *verdicts)
 {
-    viommuVerdict *verdict = add(verdicts, "H04", "for PCI devices bound to a VFIO driver");
+    viommuVerdict *verdict = add(verdicts, "H04", "Checking for PCI devices bound to a VFIO driver");
 
     if (!bound) {
         judge(verdict, VIOMMU_VERDICT_WARN, "no PCI device behind an SMMUv3 is bound to a VFIO driver",
@@ -291,14 +291,14 @@ judgeDevices(virSysfs *fs, unsigned bound, const nameList *nodeless, const nameL
         return;
     }
     verdict->hint = g_strdup_printf("%u found", bound);
-    verdict = add(verdicts, "H07", "if they have a node below '/dev/vfio/devices'");
+    verdict = add(verdicts, "H07", "Checking if bound devices have a node below '/dev/vfio/devices'");
     if (virSysfsExists(fs, "dev"))
         judgeSome(verdict, nodeless, bound, "use a kernel with CONFIG_VFIO_DEVICE_CDEV, and udev",
                   "let udev or mdev make the nodes that are missing");
     else
         judge(verdict, VIOMMU_VERDICT_NOTE, "not known: nothing of /dev is recorded", readAgain(fs));
-    judgeSome(add(verdicts, "H08", "if they can be given to a guest one by one"), unfit, bound, OTHERS,
-              OTHERS);
+    verdict = add(verdicts, "H08", "Checking if bound devices can be given to a guest one by one");
+    judgeSome(verdict, unfit, bound, OTHERS, OTHERS);
 }
 
 static bool
@@ -340,7 +340,7 @@ static bool
 checkHugePages(virSysfs *fs, GPtrArray *verdicts, GError **error)
 {
     static const char sizes[] = "sys/kernel/mm/hugepages";
-    viommuVerdict *verdict = add(verdicts, "H09", "for huge pages, for the guests' command queues");
+    viommuVerdict *verdict = add(verdicts, "H09", "Checking for huge pages, for the guests' command queues");
     g_auto(GStrv) names = NULL;
     bool some = false;
     size_t i;
@@ -430,11 +430,10 @@ viommuHostCheckFormat(const GPtrArray *verdicts, bool quiet, bool coloured, GStr
 
     for (i = 0; i < verdicts->len; i++) {
         const viommuVerdict *verdict = g_ptr_array_index(verdicts, i);
-        g_autofree char *title = g_strdup_printf("Checking %s", verdict->title);
 
         if (quiet && (verdict->verdict == VIOMMU_VERDICT_NOTE || verdict->verdict == VIOMMU_VERDICT_WARN))
             continue;
-        g_string_append_printf(out, "%6s: %-69s: ", "VSMMU", title);
+        g_string_append_printf(out, "%6s: %-69s: ", "VSMMU", verdict->title);
         viommuAppendColoured(out, coloured, names[verdict->verdict].colour,
                              names[verdict->verdict].name);
         if (verdict->text || verdict->hint) {
@@ -461,10 +460,13 @@ viommuHostCheckFindings(const GPtrArray *verdicts)
 
     for (i = 0; i < verdicts->len; i++) {
         const viommuVerdict *verdict = g_ptr_array_index(verdicts, i);
+        viommuFinding *finding;
 
-        if (verdict->verdict != VIOMMU_VERDICT_PASS)
-            viommuFindingsAdd(findings, verdict->id, severities[verdict->verdict], 0, NULL,
-                              verdict->hint, "%s", verdict->text);
+        if (verdict->verdict == VIOMMU_VERDICT_PASS)
+            continue;
+        finding = viommuFindingsAdd(findings, verdict->id, severities[verdict->verdict], 0, NULL, verdict->hint,
+                                    "%s", verdict->text);
+        finding->title = verdict->title;
     }
     return findings;
 }

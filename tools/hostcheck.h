@@ -13,7 +13,7 @@
 
 /* One line of the check. */
 typedef struct {
-    const char *title; /* "for SMMUv3 units": static */
+    const char *title; /* "Checking for SMMUv3 units": static */
     const char *id;    /* class of the finding, if it is one: static */
     enum {
         VIOMMU_VERDICT_PASS,

@@ -75,6 +75,8 @@ viommuJsonFindings(JsonBuilder *json, const GPtrArray *findings)
 
         json_builder_begin_object(json);
         viommuJsonString(json, "id", f->id);
+        if (f->title)
+            viommuJsonString(json, "title", f->title);
         viommuJsonString(json, "severity", viommuSeverityName(f->severity));
         viommuJsonNumber(json, "line", f->line ? (int64_t)f->line : -1);
         viommuJsonString(json, "text", f->text);

@@ -15,6 +15,7 @@ typedef enum {
 
 typedef struct {
     const char *id;        /* "V16", "P15": static */
+    const char *title;     /* what of a host was checked: static; NULL: it is about a domain */
     viommuSeverity severity;
     unsigned line;         /* of the domain XML; 0 only if there is no domain */
     char *text;            /* what is wrong */
