@@ -78,6 +78,12 @@ def check_host(tap, host):
     wanted = sorted(address(i, number) for i in range(SMMUS) for number in range(DEVICES // SMMUS))
     tap.ok(len(wanted) == DEVICES and got == wanted, f'{DEVICES} devices are listed, each once',
            f'{why}{len(got)} devices, these differ: {sorted(set(got) ^ set(wanted))[:9]}')
+    unfit = [device['unfit'] for smmu in smmus for device in smmu['devices']]
+    tap.ok(unfit and not any(unfit), 'none is unfit', unfit[:9])
+    words = tap.run(tap.viommu, '--host', host, 'host').stdout
+    tap.ok(words.endswith(" Of the devices that are bound to VFIO drivers the first 64 were looked at; "
+                          "'--format json' looks at all.\n\n"),
+           'not all of them are looked at for the table', words[-300:])
     lost = [smmu['name'] for i, smmu in enumerate(smmus)
             if any(int(device['address'][:4], 16) != i for device in smmu['devices'])]
     tap.ok(smmus and not lost, 'each is behind the SMMU of its segment', lost)
@@ -95,7 +101,7 @@ def check_plan(tap, host, domain):
 
 def main():
     tap = Tester(*sys.argv[1:])
-    print('1..5')
+    print('1..7')
     with tempfile.TemporaryDirectory() as directory:
         host, domain = pathlib.Path(directory, 'big.sysfs'), pathlib.Path(directory, 'big.xml')
         made = tap.run(sys.executable, 'tests/hosts/generate.py', '--smmus', SMMUS, '--devices', DEVICES)

@@ -317,6 +317,26 @@ testUnprobed(void)
     }
 }
 
+/* CANWBS is of a device, not of its SMMU. */
+static void
+testCanwbs(void)
+{
+    g_autoptr(virSysfs) fs = testHostParse(BASE SECOND PROBE "idr0 = 0x0d44101b\n" PROBE "idr1 = 0x02730010\n" PROBE
+                                           "idr3 = 0x00001414\n" PROBE "idr5 = 0x00000074\n" PROBE "iidr = 0x0\n");
+    g_autoptr(virSMMUTopology) topo = virSMMUTopologyRead(fs, NULL);
+    const GPtrArray *devices = virSMMUTopologyDevices(topo);
+    virSMMUDevice *has = g_ptr_array_index(devices, 0), *lacks = g_ptr_array_index(devices, 1);
+
+    g_assert_true(virSMMUTopologyLoadDetails(topo, fs, has, NULL));
+    g_assert_true(virSMMUTopologyLoadDetails(topo, fs, lacks, NULL));
+    has->canwbs = VIR_TRISTATE_YES;
+    g_assert_cmpstr(viommuHostRuleOut(topo, has), ==, NULL);
+    g_assert_cmpstr(viommuHostRuleOut(topo, lacks), ==, NULL);
+    lacks->canwbs = VIR_TRISTATE_NO;
+    g_assert_cmpstr(viommuHostRuleOut(topo, has), ==, NULL);
+    g_assert_cmpstr(viommuHostRuleOut(topo, lacks), ==, "no CANWBS for its root complex");
+}
+
 /* A finding stands alone: it says what was checked. */
 static void
 testTitles(void)
@@ -346,6 +366,7 @@ main(int argc, char **argv)
     g_test_add_func("/hostcheck/lines", testLines);
     g_test_add_func("/hostcheck/here", testHere);
     g_test_add_func("/hostcheck/peer", testPeer);
+    g_test_add_func("/hostcheck/canwbs", testCanwbs);
     g_test_add_func("/hostcheck/titles", testTitles);
     g_test_add_func("/hostcheck/unreachable", testUnreachable);
     g_test_add_func("/hostcheck/unprobed", testUnprobed);

@@ -2,6 +2,7 @@
 /*
  * viommu host: which device is behind which SMMU.
  */
+#include "hostcheck.h"
 #include "json.h"
 #include "load.h"
 #include "table.h"
@@ -9,6 +10,17 @@
 #include "virsmmu.h"
 
 #include <string.h>
+
+/* Of so many devices that are bound to VFIO drivers the words below the table say whether they fit: looking at one
+ * costs 20 system calls, and a host can have thousands. */
+#define BOUND_MAX 64
+
+/* Why a device that is bound to a VFIO driver cannot be given to a guest, or NULL. */
+static const char *
+unfitness(const virSMMUTopology *topo, const virSMMUDevice *dev)
+{
+    return dev->haveDetails && dev->vfio ? viommuHostRuleOut(topo, dev) : NULL;
+}
 
 /* ---- table */
 
@@ -201,6 +213,27 @@ showTable(const virSMMUTopology *topo, GString *out)
     g_string_append_c(out, '\n');
 }
 
+static void
+showUnfit(const virSMMUTopology *topo, bool more, GString *out)
+{
+    const GPtrArray *devices = virSMMUTopologyDevices(topo);
+    g_autoptr(GString) words = g_string_new(NULL);
+    size_t i;
+
+    for (i = 0; i < devices->len; i++) {
+        const virSMMUDevice *dev = g_ptr_array_index(devices, i);
+        const char *why = unfitness(topo, dev);
+
+        if (why)
+            g_string_append_printf(words, " %s: not to be given to a guest: %s\n", dev->name, why);
+    }
+    if (more)
+        g_string_append_printf(words, " Of the devices that are bound to VFIO drivers the first %d were looked at; '--format json' looks at all.\n",
+                               BOUND_MAX);
+    if (words->len)
+        g_string_append_printf(out, "%s\n", words->str);
+}
+
 /* ---- JSON */
 
 static void
@@ -270,7 +303,7 @@ jsonCmdqv(JsonBuilder *json, const virSMMU *smmu)
 }
 
 static void
-jsonDevice(JsonBuilder *json, const virSMMUDevice *dev)
+jsonDevice(JsonBuilder *json, const virSMMUTopology *topo, const virSMMUDevice *dev)
 {
     json_builder_begin_object(json);
     viommuJsonString(json, "address", dev->name);
@@ -282,11 +315,12 @@ jsonDevice(JsonBuilder *json, const virSMMUDevice *dev)
     jsonHex(json, "vendor", dev->vendor, 4);
     jsonHex(json, "device", dev->device, 4);
     jsonHex(json, "class", dev->class, 6);
+    viommuJsonString(json, "unfit", unfitness(topo, dev));
     json_builder_end_object(json);
 }
 
 static void
-jsonSMMU(JsonBuilder *json, const virSMMU *smmu)
+jsonSMMU(JsonBuilder *json, const virSMMUTopology *topo, const virSMMU *smmu)
 {
     size_t i;
 
@@ -298,7 +332,7 @@ jsonSMMU(JsonBuilder *json, const virSMMU *smmu)
     json_builder_set_member_name(json, "devices");
     json_builder_begin_array(json);
     for (i = 0; i < smmu->devices->len; i++)
-        jsonDevice(json, g_ptr_array_index(smmu->devices, i));
+        jsonDevice(json, topo, g_ptr_array_index(smmu->devices, i));
     json_builder_end_array(json);
     json_builder_set_member_name(json, "platformDevices");
     json_builder_begin_array(json);
@@ -320,7 +354,7 @@ jsonSMMUs(JsonBuilder *json, const char *key, const virSMMUTopology *topo, virSM
         const virSMMU *smmu = g_ptr_array_index(smmus, i);
 
         if (smmu->kind == kind)
-            jsonSMMU(json, smmu);
+            jsonSMMU(json, topo, smmu);
     }
     json_builder_end_array(json);
 }
@@ -348,31 +382,59 @@ showJSON(const virSMMUTopology *topo, GString *out)
 
 /* ---- command */
 
+/* Loads the details of @dev if it is behind an SMMUv3 and bound to a driver of the VFIO family, whose names are not
+ * known, and counts it in @bound; the details of the first @most only. */
+static bool
+loadBound(virSMMUTopology *topo, virSysfs *fs, virSMMUDevice *dev, unsigned most, unsigned *bound, GError **error)
+{
+    g_autofree char *cdev = NULL;
+
+    if (*bound > most || !dev->driver || dev->bridge || !dev->smmu || dev->smmu->kind != VIR_SMMU_KIND_SMMUV3)
+        return true;
+    if (!virSMMUDeviceFetchCdev(fs, dev, &cdev, error))
+        return false;
+    if (!cdev)
+        return true;
+    (*bound)++;
+    return *bound > most || virSMMUTopologyLoadDetails(topo, fs, dev, error);
+}
+
+static bool
+loadDevices(virSMMUTopology *topo, virSysfs *fs, bool json, bool *ret_more, GError **error)
+{
+    const GPtrArray *devices = virSMMUTopologyDevices(topo);
+    unsigned bound = 0, most = json ? G_MAXUINT - 1 : BOUND_MAX;
+    size_t i;
+
+    for (i = 0; i < devices->len; i++) {
+        virSMMUDevice *dev = g_ptr_array_index(devices, i);
+
+        if (!virSMMUTopologyLoadIds(topo, fs, dev, error) ||
+            (json && !virSMMUTopologyLoadNuma(topo, fs, dev, error)) ||
+            !loadBound(topo, fs, dev, most, &bound, error))
+            return false;
+    }
+    *ret_more = bound > most;
+    return true;
+}
+
 static viommuExit
 cmdHost(const viommuOptions *opts, char **args, GString *out, GError **error)
 {
     g_autoptr(virSysfs) fs = viommuLoadHost(opts, error);
     g_autoptr(virSMMUTopology) topo = fs ? virSMMUTopologyRead(fs, error) : NULL;
     bool json = strcmp(opts->format, "json") == 0;
-    const GPtrArray *devices;
-    size_t i;
+    bool more = false;
 
-    if (!topo)
+    if (!topo || !loadDevices(topo, fs, json, &more, error))
         return VIOMMU_EXIT_UNREACHABLE;
-    devices = virSMMUTopologyDevices(topo);
-    for (i = 0; i < devices->len; i++) {
-        virSMMUDevice *dev = g_ptr_array_index(devices, i);
-
-        if (!virSMMUTopologyLoadIds(topo, fs, dev, error) ||
-            (json && !virSMMUTopologyLoadNuma(topo, fs, dev, error)))
-            return VIOMMU_EXIT_UNREACHABLE;
-    }
-    if (json)
+    if (json) {
         showJSON(topo, out);
-    else {
-        showFeatures(topo, out);
-        showTable(topo, out);
+        return VIOMMU_EXIT_DONE;
     }
+    showFeatures(topo, out);
+    showTable(topo, out);
+    showUnfit(topo, more, out);
     return VIOMMU_EXIT_DONE;
 }
 

@@ -232,10 +232,13 @@ static void
 addName(nameList *list, const char *name, const char *why)
 {
     list->count++;
-    if (list->count <= NAMES_MAX)
-        g_string_append_printf(list->text, "%s%s%s", list->count > 1 ? ", " : "", name, why);
-    else if (list->count == NAMES_MAX + 1)
+    if (list->count == NAMES_MAX + 1)
         g_string_append(list->text, " and others");
+    if (list->count > NAMES_MAX)
+        return;
+    g_string_append_printf(list->text, "%s%s", list->count > 1 ? ", " : "", name);
+    if (why)
+        g_string_append_printf(list->text, " (%s)", why);
 }
 
 /* Whether a bound device can be opened by its node. */
@@ -252,22 +255,21 @@ hasNode(virSysfs *fs, const virSMMUDevice *dev, GError **error, bool *ret_has)
     return true;
 }
 
-/* What rules a bound device out, with a space in front, or NULL. */
-static const char *
-ruleOut(const virSMMUTopology *topo, const virSMMUDevice *dev)
+const char *
+viommuHostRuleOut(const virSMMUTopology *topo, const virSMMUDevice *dev)
 {
     const virSMMUGroup *group = virSMMUTopologyFindGroup(topo, dev->group);
     const char *why = NULL;
 
     if (group && group->direct)
-        return " (direct region)";
+        return "direct region";
     if (group && group->members->len > 1)
-        return " (not alone in its IOMMU group)";
+        return "not alone in its IOMMU group";
     if (dev->behindBridge)
-        return " (behind a conventional bridge)";
+        return "behind a conventional bridge";
     if (virSMMUCanServe(dev->smmu, &why) == VIR_TRISTATE_NO)
-        return " (its SMMU cannot nest)";
-    return virSMMUDeviceIsCoherent(dev) == VIR_TRISTATE_NO ? " (no CANWBS for its root complex)" : NULL;
+        return "its SMMU cannot nest";
+    return virSMMUDeviceIsCoherent(dev) == VIR_TRISTATE_NO ? "no CANWBS for its root complex" : NULL;
 }
 
 /* A fault of all devices is one of the host, a fault of some is not. */
@@ -326,8 +328,8 @@ checkDevices(virSMMUTopology *topo, virSysfs *fs, GPtrArray *verdicts, GError **
         if (!hasNode(fs, dev, error, &node))
             return false;
         if (!node)
-            addName(&nodeless, dev->name, "");
-        why = ruleOut(topo, dev);
+            addName(&nodeless, dev->name, NULL);
+        why = viommuHostRuleOut(topo, dev);
         if (why)
             addName(&unfit, dev->name, why);
     }

@@ -35,6 +35,10 @@ void viommuHostCheckNoPeer(GPtrArray *verdicts, const char *why);
  * fails. @unprobed: why its SMMUs, or one of them, could not be probed; NULL: they were, or it was not asked for. */
 GPtrArray *viommuHostCheck(virSMMUTopology *topo, virSysfs *fs, const char *unprobed, GError **error);
 
+/* Why a device behind an SMMUv3, loaded with its details, cannot be given to a guest, or not alone: static; NULL:
+ * nothing is known against it. */
+const char *viommuHostRuleOut(const virSMMUTopology *topo, const virSMMUDevice *dev);
+
 /* As virt-host-validate prints them, without warnings and notes if @quiet; and as findings. */
 void viommuHostCheckFormat(const GPtrArray *verdicts, bool quiet, bool coloured, GString *out);
 GPtrArray *viommuHostCheckFindings(const GPtrArray *verdicts);
