@@ -120,8 +120,8 @@ addFeatures(viommuTable *table, const virSMMU *smmu, GString *words)
         g_string_append_printf(words, " %s: nesting %s: %s\n", smmu->name, tristateName(serves), why);
 }
 
-/* The SMMUv3s: what they can do, and what not. */
-static void
+/* The SMMUv3s: what they can do, and what not. False if there is none. */
+static bool
 showFeatures(const virSMMUTopology *topo, GString *out)
 {
     static const char *const header[] = { "SMMU", "NUMA", "Nesting",  "OAS",   "SSID bits",
@@ -142,11 +142,12 @@ showFeatures(const virSMMUTopology *topo, GString *out)
         count++;
     }
     if (!count)
-        return;
+        return false;
     if (!known)
         g_string_append(words, " What is unknown, 'viommu host --probe' on that host asks the kernel for.\n");
     viommuTablePrint(table, out);
     g_string_append_printf(out, "%s%s\n", words->len ? "\n" : "", words->str);
+    return true;
 }
 
 /* One row; the SMMU stands in the first row of its devices only. */
@@ -424,7 +425,7 @@ cmdHost(const viommuOptions *opts, char **args, GString *out, GError **error)
     g_autoptr(virSysfs) fs = viommuLoadHost(opts, error);
     g_autoptr(virSMMUTopology) topo = fs ? virSMMUTopologyRead(fs, error) : NULL;
     bool json = strcmp(opts->format, "json") == 0;
-    bool more = false;
+    bool any, more = false;
 
     if (!topo || !loadDevices(topo, fs, json, &more, error))
         return VIOMMU_EXIT_UNREACHABLE;
@@ -432,9 +433,11 @@ cmdHost(const viommuOptions *opts, char **args, GString *out, GError **error)
         showJSON(topo, out);
         return VIOMMU_EXIT_DONE;
     }
-    showFeatures(topo, out);
+    any = showFeatures(topo, out);
     showTable(topo, out);
     showUnfit(topo, more, out);
+    if (!any)
+        g_string_append(out, " No SMMUv3: nothing here can be below a vSMMU that nests; 'viommu check' says what is missing.\n\n");
     return VIOMMU_EXIT_DONE;
 }
 
