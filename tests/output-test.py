@@ -78,7 +78,7 @@ def unprobed(t):
 
 def main():
     t = Tester(*sys.argv[1:])
-    print('1..20')
+    print('1..22')
 
     plain = t.piped(t.plan).stdout
     t.ok(b'smmu3.0x' in plain and ESCAPE not in plain, 'no colour in a pipe', plain)
@@ -107,6 +107,11 @@ def main():
                               check=False, timeout=60)
     t.ok(done.returncode == 3 and b'error: cannot write the result: ' in done.stderr,
          'a result that cannot be written is an error', done.stderr)
+
+    for name, words in (('a result', t.plan), ('the version', [t.viommu, '--version'])):
+        done = t.piped(['sh', '-c', 'exec "$@" >&-', 'sh', *words])
+        t.ok(done.returncode == 3 and done.stderr.endswith(b'error: cannot write the result: Bad file descriptor\n'),
+             f'{name} for a closed standard output is an error', done.stderr)
 
     done = subprocess.run([t.viommu, '--host', '-', 'plan', '-'], cwd=t.root, env=t.env(), check=False,
                           stdin=subprocess.DEVNULL, capture_output=True, timeout=60)

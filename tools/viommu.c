@@ -209,10 +209,15 @@ readValues(const viommuCmd *cmd, viommuOptions *opts)
     return NULL;
 }
 
+/* Standard output was closed when the program began. What stands there now is /dev/null. */
+static bool outputIsClosed;
+
 static viommuExit
 writeResult(const GString *out)
 {
-    if (fwrite(out->str, 1, out->len, stdout) == out->len && fflush(stdout) == 0)
+    if (outputIsClosed && out->len)
+        errno = EBADF;
+    else if (fwrite(out->str, 1, out->len, stdout) == out->len && fflush(stdout) == 0)
         return VIOMMU_EXIT_DONE;
     g_autofree char *text = g_strdup_printf("cannot write the result: %s", g_strerror(errno));
 
@@ -260,6 +265,7 @@ openStandard(void)
 {
     int fd;
 
+    outputIsClosed = fcntl(STDOUT_FILENO, F_GETFD) < 0;
     do {
         fd = open("/dev/null", O_RDWR);
     } while (fd >= 0 && fd <= STDERR_FILENO);
