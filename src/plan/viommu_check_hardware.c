@@ -234,7 +234,7 @@ reportUnknown(viommuChecker *checker, unsigned line, const unknowns *unknown)
 {
     if (unknown->nesting->len > 0)
         viommuFindingsAdd(checker->findings, "V15", VIOMMU_SEVERITY_NOTE, line, NULL,
-                          "use a record of the host that has their registers (probe/)",
+                          "'--probe' on that host reads them, 'viommu record --probe' keeps them",
                           "whether these SMMUs can nest is not known, as they were not probed:%s",
                           unknown->nesting->str);
     if (unknown->coherent->len > 0)
