@@ -9,6 +9,7 @@
 #include "virrecord.h"
 #include "virsysfspriv.h"
 
+#include <gio/gio.h>
 #include <string.h>
 
 #define SMMU "smmu3.0x0000000011000000"
@@ -135,6 +136,11 @@ static const struct {
       VIOMMU_VERDICT_FAIL, "it has no CONFIG_VFIO_DEVICE_CDEV", "boot a kernel that has" },
     /* ends in the middle */
     { RELEASE("6.17") "proc/config.gz : H4sIAAAAAAACA3P293PzdI93DPKND/b1DY0PM7at5HLGEIz39Acy3FwQkjCBXA==\n", "H06", VIOMMU_VERDICT_NOTE, NO_CONFIG },
+    /* no text */
+    { RELEASE("6.17") "proc/config.gz : H4sIAAAAAAACA3P293PzdI93DPKND/b1DY0PM7at5HLGEIz39Acy3FwQkjCBXJhAmJunf3yAsydQhAEA5JKicVYAAA"
+      "A=\n", "H06", VIOMMU_VERDICT_NOTE, NO_CONFIG },
+    /* nothing */
+    { RELEASE("6.17") "proc/config.gz : H4sIAAAAAAACAwMAAAAAAAAAAAA=\n", "H06", VIOMMU_VERDICT_NOTE, NO_CONFIG },
     { RELEASE("..") "boot/config-.. = " OPTIONS "\n", "H06", VIOMMU_VERDICT_NOTE, NO_CONFIG },
     { RELEASE("a/6.17") "boot/config-a/6.17 = " OPTIONS "\n", "H06", VIOMMU_VERDICT_NOTE, NO_CONFIG },
     /* A device-tree host whose SMMU has the property. */
@@ -258,6 +264,37 @@ testHere(void)
         compare(find(here, unread[i].id), VIOMMU_VERDICT_NOTE, unread[i].text, "read it as root");
 }
 
+/* Options that unpack to more than any kernel's are not known; those that just fit are. */
+static void
+testLarge(void)
+{
+    static const struct {
+        size_t len;
+        int verdict;
+    } some[] = { { 4u << 20, VIOMMU_VERDICT_FAIL }, { (4u << 20) + 1, VIOMMU_VERDICT_NOTE } };
+    size_t i;
+
+    for (i = 0; i < G_N_ELEMENTS(some); i++) {
+        g_autoptr(GZlibCompressor) gzip = g_zlib_compressor_new(G_ZLIB_COMPRESSOR_FORMAT_GZIP, 9);
+        g_autofree char *text = g_strnfill(some[i].len, '#');
+        g_autofree char *packed = g_malloc(some[i].len);
+        g_autofree char *base64 = NULL;
+        g_autofree char *manifest = NULL;
+        g_autoptr(virSysfs) fs = NULL;
+        g_autoptr(GPtrArray) verdicts = NULL;
+        gsize read, written;
+
+        g_assert_cmpint(g_converter_convert(G_CONVERTER(gzip), text, some[i].len, packed, some[i].len,
+                                            G_CONVERTER_INPUT_AT_END, &read, &written, NULL),
+                        ==, G_CONVERTER_FINISHED);
+        base64 = g_base64_encode((guchar *)packed, written);
+        manifest = g_strdup_printf(BASE RELEASE("6.17") "proc/config.gz : %s\n", base64);
+        fs = testHostParse(manifest);
+        verdicts = checkHost(fs, NULL);
+        g_assert_cmpint(find(verdicts, "H06")->verdict, ==, some[i].verdict);
+    }
+}
+
 static void
 testPeer(void)
 {
@@ -365,6 +402,7 @@ main(int argc, char **argv)
     g_test_set_nonfatal_assertions();
     g_test_add_func("/hostcheck/lines", testLines);
     g_test_add_func("/hostcheck/here", testHere);
+    g_test_add_func("/hostcheck/large", testLarge);
     g_test_add_func("/hostcheck/peer", testPeer);
     g_test_add_func("/hostcheck/canwbs", testCanwbs);
     g_test_add_func("/hostcheck/titles", testTitles);

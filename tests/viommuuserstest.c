@@ -11,8 +11,7 @@
 
 #define SMMU "smmu3.0x0000000050000000"
 
-/* A running domain, with what counts as libvirt 12.8 prints it: two vSMMUs, the second without queues, and a device on
- * pcie.0. */
+/* A running domain, with what counts as libvirt 12.8 prints it: two vSMMUs, and a device on pcie.0. */
 #define PORT(index, bus)                                                                     \
     "<controller type='pci' index='" index "' model='pcie-root-port'>"                       \
     "<address type='pci' domain='0x0000' bus='" bus "' slot='0x00' function='0x0'/></controller>"
@@ -167,6 +166,36 @@ testPlace(void)
     }
 }
 
+/* 17 devices behind one SMMU: with cmdqv='on' they take two vSMMUs, and so two virtual interfaces. */
+static void
+testPlaceTwo(void)
+{
+    static const struct {
+        unsigned vsmmus;
+        int cmdqv;
+    } some[] = { { 61, 1 }, { 62, VIOMMU_BAD } };
+    g_autoptr(GString) xml = g_string_new(NULL);
+    static const char text[] = ASKING("<driver cmdqv='on'/>");
+    const char *end = strstr(text, "</devices>");
+    size_t i;
+
+    g_string_append_len(xml, text, end - text);
+    /* functions 1 of slot 0 to 0 of slot 2 are virtual; the last is there already */
+    for (i = 1; i <= 17; i++) {
+        if (i != 8)
+            g_string_append_printf(xml, "<hostdev mode='subsystem' type='pci' managed='yes'><source><address "
+                                   "domain='0x0000' bus='0x01' slot='0x%02zx' function='0x%zx'/></source></hostdev>",
+                                   i / 8, i % 8);
+    }
+    g_string_append(xml, end);
+    for (i = 0; i < G_N_ELEMENTS(some); i++) {
+        g_autofree char *said = NULL;
+
+        g_assert_cmpint(place(xml->str, some[i].vsmmus, 11001, &said), ==, some[i].cmdqv);
+        g_assert_cmpint(strstr(said, TAKEN) != NULL, ==, some[i].cmdqv == VIOMMU_BAD);
+    }
+}
+
 int
 main(int argc, char **argv)
 {
@@ -174,5 +203,6 @@ main(int argc, char **argv)
     g_test_set_nonfatal_assertions();
     g_test_add_func("/users/add", testAdd);
     g_test_add_func("/users/place", testPlace);
+    g_test_add_func("/users/place-two", testPlaceTwo);
     return g_test_run();
 }

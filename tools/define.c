@@ -135,7 +135,7 @@ static viommuExit
 defineHandWritten(viommuInput *input, GString *out, GError **error)
 {
     g_autoptr(GPtrArray) findings = viommuFindingsNew();
-    viommuCheckContext context = { .host = input->host->topo };
+    viommuCheckContext context = { .host = input->host->topo, .users = input->host->users, .later = true };
 
     viommuCheckDomain(input->dom, &context, findings);
     viommuReportFindings(findings, input->opts->quiet);

@@ -93,7 +93,7 @@ formatGranules(const virSMMU *smmu)
 static char *
 formatCmdqv(const virSMMU *smmu)
 {
-    if (smmu->cmdqv == VIR_TRISTATE_NO && smmu->cmdqvNamed)
+    if (smmu->cmdqv == VIR_TRISTATE_NO && smmu->cmdqvNamed == VIR_TRISTATE_YES)
         return g_strdup("not driven");
     if (smmu->cmdqv != VIR_TRISTATE_YES || smmu->cmdqvLog2Queues < 0 || smmu->cmdqvLog2Streams < 0)
         return g_strdup(tristateName(smmu->cmdqv));
@@ -143,6 +143,9 @@ showFeatures(const virSMMUTopology *topo, GString *out)
     }
     if (!count)
         return false;
+    if (virSMMUTopologyAddressBits(topo))
+        g_string_append_printf(words, " KVM: guests have up to %u bits of physical address.\n",
+                               virSMMUTopologyAddressBits(topo));
     if (!known)
         g_string_append(words, " What is unknown, 'viommu host --probe' on that host asks the kernel for.\n");
     viommuTablePrint(table, out);
@@ -298,7 +301,7 @@ jsonCmdqv(JsonBuilder *json, const virSMMU *smmu)
     bool known = smmu->cmdqv == VIR_TRISTATE_YES;
 
     jsonTristate(json, "cmdqv", smmu->cmdqv);
-    viommuJsonBool(json, "cmdqvNamed", smmu->cmdqvNamed);
+    jsonTristate(json, "cmdqvNamed", smmu->cmdqvNamed);
     viommuJsonNumber(json, "cmdqvLog2Queues", known ? smmu->cmdqvLog2Queues : -1);
     viommuJsonNumber(json, "cmdqvLog2Streams", known ? smmu->cmdqvLog2Streams : -1);
 }
@@ -364,11 +367,13 @@ static void
 showJSON(const virSMMUTopology *topo, GString *out)
 {
     g_autoptr(JsonBuilder) json = viommuJsonBegin();
+    unsigned bits = virSMMUTopologyAddressBits(topo);
     const GPtrArray *devices = virSMMUTopologyDevices(topo);
     size_t i;
 
     jsonSMMUs(json, "smmus", topo, VIR_SMMU_KIND_SMMUV3);
     jsonSMMUs(json, "otherIOMMUs", topo, VIR_SMMU_KIND_OTHER);
+    viommuJsonNumber(json, "guestAddressBits", bits ? (int64_t)bits : -1);
     json_builder_set_member_name(json, "untranslated");
     json_builder_begin_array(json);
     for (i = 0; i < devices->len; i++) {

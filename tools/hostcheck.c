@@ -168,7 +168,7 @@ hasCmdqv(const virSMMUTopology *topo)
     for (i = 0; i < smmus->len; i++) {
         const virSMMU *smmu = g_ptr_array_index(smmus, i);
 
-        if (smmu->cmdqv == VIR_TRISTATE_YES || smmu->cmdqvNamed)
+        if (smmu->cmdqv == VIR_TRISTATE_YES || smmu->cmdqvNamed != VIR_TRISTATE_NO)
             return true;
     }
     return false;

@@ -415,6 +415,32 @@ readSize(const viommuDomain *dom, const char *name)
     return text && virTextParseSize(text, viommuXMLAttr(node, "unit"), &bytes) ? bytes : 0;
 }
 
+#define SLOTS_MAX 256 /* ACPI_MAX_RAM_SLOTS of QEMU (include/hw/acpi/memory_hotplug.h) */
+#define GIB (UINT64_C(1) << 30)
+#define MEMORY_MAX (UINT64_C(1) << 62)
+
+static uint64_t
+readMemory(const viommuDomain *dom)
+{
+    const xmlNode *max = viommuXMLChild(dom->root, "maxMemory");
+    const xmlNode *numa = viommuXMLChild(viommuXMLChild(dom->root, "cpu"), "numa");
+    const xmlNode *cell;
+    uint64_t cells = 0, most, bytes;
+    unsigned slots = 0;
+
+    /* Of cells libvirt takes the sum. */
+    for (cell = viommuXMLChild(numa, "cell"); cell; cell = viommuXMLNext(cell, "cell")) {
+        const char *text = viommuXMLAttr(cell, "memory");
+
+        if (text && virTextParseSize(text, viommuXMLAttr(cell, "unit"), &bytes))
+            cells = MIN(cells + MIN(bytes, MEMORY_MAX), MEMORY_MAX);
+    }
+    most = MAX(cells ? cells : readSize(dom, "memory"), readSize(dom, "maxMemory"));
+    if (!viommuConfParseNumber(viommuXMLAttr(max, "slots"), SLOTS_MAX, &slots))
+        slots = 0;
+    return MIN(most, MEMORY_MAX) + slots * GIB;
+}
+
 static bool
 parseFrame(viommuDomain *dom, GError **error)
 {
@@ -443,7 +469,7 @@ parseFrame(viommuDomain *dom, GError **error)
     dom->gicVersion = viommuConfAttrInt(gic, "version", 16);
     if (g_strcmp0(version, "host") == 0)
         dom->gicVersion = 0;
-    dom->memoryBytes = MAX(readSize(dom, "memory"), readSize(dom, "maxMemory"));
+    dom->memoryBytes = readMemory(dom);
     dom->hugepages = viommuXMLChild(backing, "hugepages") != NULL;
     dom->iommufdNode = viommuXMLChild(dom->root, "iommufd");
     dom->iommufd = viommuConfYesNo(viommuXMLAttr(dom->iommufdNode, "enabled"));

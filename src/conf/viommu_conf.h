@@ -188,7 +188,8 @@ typedef struct {
     xmlNode *ioapic;       /* <features><ioapic>, NULL */
     viommuFirmware firmware;
     bool hugepages;
-    uint64_t memoryBytes;  /* the larger of <memory> and <maxMemory>; 0: not said */
+    uint64_t memoryBytes;  /* the most that it can have: <memory>, its cells or <maxMemory>, and 1 GiB for each slot,
+                            * as QEMU reserves; 0: not said */
     xmlNode *iommufdNode;  /* <iommufd>, NULL */
     int iommufd;           /* 1, 0, VIOMMU_UNSET */
     GPtrArray *controllers; /* of viommuController: PCI only, in document order */

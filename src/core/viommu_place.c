@@ -63,7 +63,7 @@ static bool
 judge(viommuPlacement *placement, const viommuDomain *dom, viommuHost *host, GError **error)
 {
     g_autoptr(GPtrArray) findings = viommuFindingsNew();
-    viommuCheckContext context = { .host = host->topo };
+    viommuCheckContext context = { .host = host->topo, .users = host->users, .later = true };
     size_t planned = placement->findings->len;
     size_t i;
 

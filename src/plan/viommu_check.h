@@ -13,6 +13,7 @@
 typedef struct {
     const virSMMUTopology *host; /* NULL: unknown. Details of the domain's devices are loaded */
     const GPtrArray *users;      /* of viommuDeviceUser, of running domains; NULL: unknown */
+    bool later;                  /* the domain is not to start now: others may use its devices meanwhile (V20) */
 } viommuCheckContext;
 
 /* Adds what is wrong with @dom to @findings, sorted. A domain without <iommu model='smmuv3'> is judged

@@ -183,7 +183,7 @@ checkUsers(viommuChecker *checker, GHashTable *assigned)
     const GPtrArray *users = checker->context->users;
     size_t i;
 
-    for (i = 0; users && i < users->len; i++) {
+    for (i = 0; users && !checker->context->later && i < users->len; i++) {
         const viommuDeviceUser *user = g_ptr_array_index(users, i);
         char name[VIR_PCI_ADDR_BUFLEN];
         const viommuCheckSeat *seat;

@@ -176,7 +176,8 @@ checkAdvice(viommuChecker *checker, const backing *item)
     if (features && features->ats == 1 && item->seat->host->ats == VIR_TRISTATE_NO &&
         virSMMUHasATS(item->smmu) != VIR_TRISTATE_NO)
         viommuFindingsAdd(checker->findings, "V14", VIOMMU_SEVERITY_NOTE, item->seat->line,
-                          "the device has no ATS in the guest", "set ats='off', or leave it out",
+                          "the device has no ATS in the guest, and others below the vSMMU may have it",
+                          "leave ats out, if it is for none of them",
                           "ats='on' is of no use to %s: firmware gives its root complex no ATS (IORT)",
                           item->seat->what);
 }

@@ -208,9 +208,14 @@ findPluggable(const viommuDomain *dom)
 static const virSMMU *
 queuesOf(const viommuCheckVSMMU *vsmmu)
 {
-    const viommuCheckSeat *seat = vsmmu->seats->len ? g_ptr_array_index(vsmmu->seats, 0) : NULL;
-    const virSMMU *smmu = seat && seat->host ? seat->host->smmu : NULL;
+    const virSMMU *smmu = NULL;
+    size_t i;
 
+    for (i = 0; !smmu && i < vsmmu->seats->len; i++) {
+        const viommuCheckSeat *seat = g_ptr_array_index(vsmmu->seats, i);
+
+        smmu = seat->host ? seat->host->smmu : NULL;
+    }
     return smmu && vsmmu->accel && vsmmu->iommu->features.cmdqv != 0 &&
            virSMMUCmdqvFits(smmu, NULL) != VIR_TRISTATE_NO ? smmu : NULL;
 }

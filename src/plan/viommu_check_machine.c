@@ -111,36 +111,54 @@ neededKiB(const viommuChecker *checker)
     return bytes / 1024;
 }
 
-/* QEMU (virt_set_memmap() in hw/arm/virt.c) puts the window behind the guest's memory, which begins at 1 GiB and for
- * which 255 GiB are kept, at a multiple of its own size. Where it ends, as far as that is sure, in bits of address. */
-#define MEMORY_BASE (1ull << 30)
-#define MEMORY_END_MIN (256ull << 30)
+/* QEMU (virt_set_memmap() in hw/arm/virt.c) begins the guest's memory at 1 GiB, keeps 255 GiB for it, and rounds its
+ * end up to GiB; behind it come the configuration space of PCIe and the window, at a multiple of its own size. */
+#define MEMORY_BASE_KIB (1ull << 20)
+#define MEMORY_END_MIN_KIB (256ull << 20)
+#define ECAM_KIB (256ull << 10)
+#define GIB_KIB (1ull << 20)
+
+/* Above that no sum is made: no machine has so many bits. */
+#define WINDOW_MAX_KIB (1ull << 61)
+
+/* Where the memory of @dom ends, as far as that is sure, in KiB. */
+static uint64_t
+memoryEnd(const viommuDomain *dom)
+{
+    uint64_t end = (MEMORY_BASE_KIB + dom->memoryBytes / 1024 + GIB_KIB - 1) / GIB_KIB * GIB_KIB;
+
+    return MAX(MEMORY_END_MIN_KIB, end);
+}
 
 static unsigned
-windowBits(const viommuDomain *dom, uint64_t window)
+bitsOf(uint64_t lastKiB)
 {
-    uint64_t end = MAX(MEMORY_END_MIN, MEMORY_BASE + MIN(dom->memoryBytes, UINT64_MAX >> 2));
-    uint64_t last = (end + window - 1) / window * window + window - 1;
-
-    return g_bit_storage(last);
+    return g_bit_storage(lastKiB) + 10;
 }
 
 /* A window that is too high is left out by QEMU without a word. */
 static void
-checkWindowEnd(viommuChecker *checker, uint64_t window, unsigned line)
+checkWindowEnd(viommuChecker *checker, uint64_t window, uint64_t bars, unsigned line)
 {
     unsigned have = checker->context->host ? virSMMUTopologyAddressBits(checker->context->host) : 0;
-    unsigned needed;
+    uint64_t memory = memoryEnd(checker->dom);
+    uint64_t size = MIN(window, WINDOW_MAX_KIB);
+    unsigned needed = bitsOf((memory + ECAM_KIB + size - 1) / size * size + size - 1);
 
-    /* libvirt has the size in KiB, and QEMU in 64 bits */
-    if (!have || !checker->accel || window > UINT64_MAX >> 13)
+    if (!have || !checker->accel)
         return;
-    needed = windowBits(checker->dom, window * 1024);
-    if (needed > have)
+    if (bitsOf(memory - 1) > have)
+        viommuFindingsAdd(checker->findings, "V19", VIOMMU_SEVERITY_ERROR,
+                          viommuXMLLine(checker->dom->xml, checker->dom->root),
+                          "QEMU refuses to start: Addressing limited to fewer bits, but memory exceeds it",
+                          "give the guest less memory, and lower <maxMemory>",
+                          "the guest's memory ends at %u bits of address, and a guest of this host has %u",
+                          bitsOf(memory - 1), have);
+    else if (needed > have && bars)
         viommuFindingsAdd(
             checker->findings, "V19", VIOMMU_SEVERITY_ERROR, line,
-            "QEMU leaves the window out without a word, and the devices have no 64-bit BARs",
-            "give the guest fewer devices with large BARs, or less memory",
+            "QEMU leaves the window out without a word, and BARs that do not fit below 4 GiB have no address",
+            "lower <pcihole64> if it is larger than needed, or give the guest fewer devices with large BARs, or less memory",
             "the 64-bit window of %" G_GUINT64_FORMAT " GiB ends at %u bits of address, and a guest of this host has %u",
             window >> 20, needed, have);
 }
@@ -185,7 +203,7 @@ checkWindow(viommuChecker *checker)
             "the 64-bit BARs of the host devices take %" G_GUINT64_FORMAT " GiB, and the "
             "window%s has %" G_GUINT64_FORMAT " GiB",
             needed >> 20, given ? "" : " (QEMU's default)", window >> 20);
-    checkWindowEnd(checker, window, line);
+    checkWindowEnd(checker, window, needed, line);
 }
 
 void

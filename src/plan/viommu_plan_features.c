@@ -63,7 +63,7 @@ checkAsked(planState *state, const viommuVSMMU *vsmmu, unsigned line)
     if (asked->cmdqv == 1 && virSMMUCmdqvFits(smmu, &why) == VIR_TRISTATE_NO)
         refuseFeature(state, vsmmu, line, "cmdqv",
                       smmu->cmdqv != VIR_TRISTATE_NO ? "not a CMDQV that QEMU takes"
-                      : smmu->cmdqvNamed             ? "the kernel does not drive its CMDQV"
+                      : smmu->cmdqvNamed == VIR_TRISTATE_YES ? "the kernel does not drive its CMDQV"
                                                      : "no CMDQV",
                       why);
 }
@@ -253,7 +253,8 @@ planChooseFeatures(planState *state)
             continue;
         }
         checkAsked(state, vsmmu, line);
-        limitCmdqv(state, vsmmu, line);
+        if (state->options->qemuVersion >= QEMU_AUTO)
+            limitCmdqv(state, vsmmu, line);
         if (vsmmu->devices->len == 0)
             fixEmpty(state, vsmmu, line);
         else if (state->options->qemuVersion < QEMU_AUTO)

@@ -26,12 +26,13 @@ static int
 findQueues(const viommuDomain *dom, const viommuDevice *dev)
 {
     const viommuController *expander = dev->hasAddr ? viommuDomainFindExpander(dom, dev->addr.bus) : NULL;
+    int top = expander ? (int)expander->index : 0;
     size_t i;
 
-    for (i = 0; expander && i < dom->iommus->len; i++) {
+    for (i = 0; dev->hasAddr && i < dom->iommus->len; i++) {
         const viommuIOMMU *iommu = g_ptr_array_index(dom->iommus, i);
 
-        if (iommu->pciBus == (int)expander->index && iommu->accel == 1 && iommu->features.cmdqv != 0)
+        if (iommu->pciBus == top && iommu->accel == 1 && iommu->features.cmdqv != 0)
             return iommu->pciBus;
     }
     return VIOMMU_UNSET;

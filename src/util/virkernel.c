@@ -25,7 +25,8 @@ isRelease(const char *text)
     return text[0] && text[0] != '.' && !strchr(text, '/');
 }
 
-/* The text that is in @data, or NULL: it is not compressed as it should be, or longer than any kernel's options. */
+/* The text that is in @data, or NULL: it is not compressed as it should be, is no text, or longer than any kernel's
+ * options. */
 static char *
 decompress(const uint8_t *data, size_t len)
 {
@@ -34,7 +35,7 @@ decompress(const uint8_t *data, size_t len)
     gsize have = 0, read, written;
     GConverterResult result = G_CONVERTER_CONVERTED;
 
-    while (result == G_CONVERTER_CONVERTED) {
+    while (result == G_CONVERTER_CONVERTED && have < CONFIG_MAX) {
         result = g_converter_convert(G_CONVERTER(gzip), data, len, text + have, CONFIG_MAX - have,
                                      G_CONVERTER_INPUT_AT_END, &read, &written, NULL);
         if (result == G_CONVERTER_ERROR)
@@ -43,6 +44,8 @@ decompress(const uint8_t *data, size_t len)
         len -= read;
         have += written;
     }
+    if (result != G_CONVERTER_FINISHED || !have || memchr(text, '\0', have))
+        return NULL;
     text[have] = '\0';
     return g_steal_pointer(&text);
 }
@@ -52,7 +55,7 @@ readCompressed(virSysfs *fs, virKernel *kernel, GError **error)
 {
     g_autoptr(GError) local = NULL;
     size_t len = 0;
-    g_autofree uint8_t *data = virSysfsReadBytes(fs, COMPRESSED, &len, &local);
+    g_autofree uint8_t *data = virSysfsReadHead(fs, COMPRESSED, CONFIG_MAX, &len, &local);
 
     if (local) {
         g_propagate_error(error, g_steal_pointer(&local));

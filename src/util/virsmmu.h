@@ -52,7 +52,7 @@ typedef struct {
     virSMMUKind kind;
     int numaNode;               /* of the platform device, -1: unknown */
     virTristate cmdqv;          /* NVIDIA's CMDQV; NO: firmware gives it none, or probed */
-    bool cmdqvNamed;            /* firmware names one for it, or for an SMMU that may be it */
+    virTristate cmdqvNamed;     /* firmware names one for it; UNKNOWN: for an SMMU that may be it */
     int cmdqvVersion;           /* as probed, -1: not probed */
     int cmdqvLog2Queues;        /* log2 of the VCMDQs that one guest gets; -1 */
     int cmdqvLog2Streams;       /* log2 of the StreamIDs that one guest gets; -1 */

@@ -103,7 +103,7 @@ guessCmdqv(const firmware *from, virSysfs *fs, virSMMU *smmu, bool tree,
         return VIR_TRISTATE_NO;
     if (tree && !virSysfsExists(fs, property))
         return VIR_TRISTATE_NO;
-    smmu->cmdqvNamed = tree;
+    smmu->cmdqvNamed = tree ? VIR_TRISTATE_YES : VIR_TRISTATE_NO;
     if (!from->acpi || !from->uids)
         return VIR_TRISTATE_UNKNOWN;
     if (g_hash_table_size(from->uids) == 0)
@@ -112,7 +112,7 @@ guessCmdqv(const firmware *from, virSysfs *fs, virSMMU *smmu, bool tree,
      * none. */
     if (node && (node->model != VIR_IORT_MODEL_GENERIC || !g_hash_table_contains(from->uids, uid)))
         return VIR_TRISTATE_NO;
-    smmu->cmdqvNamed = true;
+    smmu->cmdqvNamed = node ? VIR_TRISTATE_YES : VIR_TRISTATE_UNKNOWN;
     return VIR_TRISTATE_UNKNOWN;
 }
 
