@@ -4,6 +4,7 @@
  */
 #include "viommu_check.h"
 
+#include "hostaccess.h"
 #include "hostcheck.h"
 #include "json.h"
 #include "load.h"
@@ -55,13 +56,19 @@ judgeHost(const viommuOptions *opts, GError **error)
     bool good = loadPeer(opts, &versions, &unreachable, error);
     g_autoptr(virSysfs) fs = good ? viommuLoadHostAnyway(opts, &unprobed, error) : NULL;
     g_autoptr(virSMMUTopology) topo = fs ? virSMMUTopologyRead(fs, error) : NULL;
-    GPtrArray *verdicts = topo ? viommuHostCheck(topo, fs, unprobed, error) : NULL;
+    g_autoptr(GPtrArray) verdicts = topo ? viommuHostCheck(topo, fs, unprobed, error) : NULL;
+    const char *root = !opts->host ? "/" : virSysfsIsRecorded(fs) ? NULL : opts->host;
 
-    if (verdicts && unreachable)
+    if (!verdicts)
+        return NULL;
+    if (unreachable) {
         viommuHostCheckNoPeer(verdicts, unreachable);
-    else if (verdicts && opts->connect)
+    } else if (opts->connect) {
         viommuHostCheckPeer(verdicts, versions.libvirt, versions.qemu);
-    return verdicts;
+        if (!viommuHostCheckAccess(verdicts, topo, fs, root, versions.libvirt, error))
+            return NULL;
+    }
+    return g_steal_pointer(&verdicts);
 }
 
 static viommuExit

@@ -54,6 +54,13 @@ judge(viommuVerdict *verdict, int how, const char *text, const char *hint)
     verdict->hint = g_strdup(hint);
 }
 
+void
+viommuHostCheckAdd(GPtrArray *verdicts, const char *id, const char *title, int verdict, const char *text,
+                   const char *hint)
+{
+    judge(add(verdicts, id, title), verdict, text, hint);
+}
+
 /* What to do about what is not known, as it could not be read. */
 static const char *
 readAgain(const virSysfs *fs)

@@ -25,6 +25,10 @@ typedef struct {
     char *hint; /* what to do; of what passed, what was found; NULL: nothing */
 } viommuVerdict;
 
+/* Adds a line; @id and @title are static. @text and @hint may be NULL. */
+void viommuHostCheckAdd(GPtrArray *verdicts, const char *id, const char *title, int verdict, const char *text,
+                        const char *hint);
+
 /* Adds what libvirt and the QEMU that it runs can do (H10), with versions as 1000 * major + minor, 0: not known. */
 void viommuHostCheckPeer(GPtrArray *verdicts, unsigned libvirt, unsigned qemu);
 

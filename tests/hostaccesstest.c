@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What QEMU may open where libvirt leaves it to it: qemu.conf, and the nodes.
+ */
+#include "hostaccess.h"
+
+#include "hostcheck.h"
+#include "hosttestutils.h"
+
+#include <glib/gstdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#define SMMU "smmu3.0x0000000011000000"
+#define OWN                                                                                          \
+    "\"/dev/null\", \"/dev/full\", \"/dev/zero\", \"/dev/random\", \"/dev/urandom\", \"/dev/ptmx\", "      \
+    "\"/dev/kvm\", \"/dev/userfaultfd\""
+#define NODES "\"/dev/iommu\", \"/dev/vfio/devices/vfio0\""
+
+static void
+testConf(void)
+{
+    static char *const nodes[] = { (char *)"/dev/iommu", (char *)"/dev/vfio/devices/vfio0", NULL };
+    static const struct {
+        const char *text;
+        const char *user;
+        bool apparmor;
+        const char *wants;
+    } some[] = {
+        { NULL, NULL, true, "cgroup_device_acl = [ " OWN ", " NODES " ]" },
+        { "#user = \"root\"\n# cgroup_device_acl = [ " NODES " ]\n", NULL, true,
+          "cgroup_device_acl = [ " OWN ", " NODES " ]" },
+        { "user = \"root\"\ncgroup_device_acl = [\n    " OWN ",\n    " NODES "\n]\nsecurity_driver = \"none\"\n",
+          "root", false, NULL },
+        { "  user=\"+107\"\ncgroup_device_acl = [ \"/dev/iommu\" ] # ours\n", "+107", true,
+          "cgroup_device_acl = [ " NODES " ]" },
+        { "user_data = \"x\"\nuser = \"a\"\nuser = \"b\"\ncgroup_device_acl = [ ]\n", "b", true,
+          "cgroup_device_acl = [ " NODES " ]" },
+        { "user = 0\ncgroup_device_acl = [ \"/dev/iommu\"\nsecurity_driver = [ \"selinux\", \"apparmor\" ]\n", NULL,
+          true, "cgroup_device_acl = [ " OWN ", " NODES " ]" },
+        { "security_driver = [ \"none\" ]\n", NULL, false, "cgroup_device_acl = [ " OWN ", " NODES " ]" },
+        { "user", NULL, true, "cgroup_device_acl = [ " OWN ", " NODES " ]" },
+    };
+    size_t i;
+
+    for (i = 0; i < G_N_ELEMENTS(some); i++) {
+        g_autoptr(viommuQEMUConf) conf = viommuQEMUConfParse(some[i].text);
+        g_autofree char *wants = viommuQEMUConfWants(conf, nodes);
+
+        g_assert_cmpstr(conf->user, ==, some[i].user);
+        g_assert_cmpint(conf->apparmor, ==, some[i].apparmor);
+        g_assert_cmpstr(wants, ==, some[i].wants);
+    }
+}
+
+/* An SMMU with one device behind it, which is bound to vfio-pci. */
+#define HOST                                                                                         \
+    "sys/class/iommu/" SMMU " -> ../../devices/platform/s/iommu/" SMMU "\n"                           \
+    "sys/devices/platform/s/iommu/" SMMU "/devices/0001:00:01.0 -> ../../../../../pci/0001:00:01.0\n" \
+    "sys/bus/pci/devices/0001:00:01.0 -> ../../../devices/pci/0001:00:01.0\n"                         \
+    "sys/devices/pci/0001:00:01.0/uevent = DRIVER=vfio-pci\\nPCI_CLASS=20000\\nPCI_ID=15B3:1021\n"     \
+    "sys/devices/pci/0001:00:01.0/iommu -> ../../platform/s/iommu/" SMMU "\n"                         \
+    "sys/devices/pci/0001:00:01.0/vfio-dev/vfio0/dev = 511:0\n"                                      \
+    "dev/iommu =\ndev/vfio/devices/vfio0 =\n"
+
+/* The line of @libvirt, for a tree whose nodes have @mode and that has @conf, or for a record of it. NULL: none. */
+static viommuVerdict *
+judge(GPtrArray **ret_verdicts, const char *lines, const char *conf, mode_t mode, unsigned libvirt, bool record)
+{
+    g_autofree char *manifest = g_strconcat(HOST, lines, NULL);
+    g_autoptr(virSysfs) recorded = testHostParse(manifest);
+    g_autofree char *tree = testHostUnpack(recorded);
+    g_autofree char *directory = g_build_filename(tree, "etc/libvirt", NULL);
+    g_autofree char *file = g_build_filename(directory, "qemu.conf", NULL);
+    g_autofree char *iommu = g_build_filename(tree, "dev/iommu", NULL);
+    g_autofree char *node = g_build_filename(tree, "dev/vfio/devices/vfio0", NULL);
+    g_autoptr(virSysfs) fs = virSysfsOpenRoot(tree, NULL);
+    g_autoptr(virSMMUTopology) topo = virSMMUTopologyRead(fs, NULL);
+    virSMMUDevice *dev = g_ptr_array_index(virSMMUTopologyDevices(topo), 0);
+
+    g_assert_true(virSMMUTopologyLoadDetails(topo, fs, dev, NULL));
+    g_assert_cmpint(g_mkdir_with_parents(directory, 0755), ==, 0);
+    if (conf)
+        g_assert_true(g_file_set_contents(file, conf, -1, NULL));
+    g_assert_cmpint(chmod(iommu, 0666), ==, 0);
+    g_assert_cmpint(chmod(node, mode), ==, 0);
+    *ret_verdicts = viommuHostCheck(topo, fs, NULL, NULL);
+    g_ptr_array_set_size(*ret_verdicts, 0);
+    g_assert_true(viommuHostCheckAccess(*ret_verdicts, topo, fs, record ? NULL : tree, libvirt, NULL));
+    testHostRemove(tree);
+    return (*ret_verdicts)->len ? g_ptr_array_index(*ret_verdicts, 0) : NULL;
+}
+
+static void
+testAccess(void)
+{
+#define ACL "cgroup_device_acl = [ " OWN ", " NODES " ]\n"
+#define LACKS "libvirt before 12.1 leaves it to QEMU, and cgroup_device_acl does not name them"
+#define ARMOR "sys/module/apparmor/parameters/enabled = Y\n"
+    static const struct {
+        const char *lines;
+        const char *conf;
+        mode_t mode;
+        unsigned libvirt;
+        bool record;
+        int verdict; /* -1: there is no line */
+        const char *text;
+        const char *hint;
+    } some[] = {
+        { "", NULL, 0666, 12001, false, -1, NULL, NULL },
+        { "", NULL, 0666, 8001, false, -1, NULL, NULL },
+        { "", NULL, 0666, 0, false, -1, NULL, NULL },
+        { "", NULL, 0666, 12000, false, VIOMMU_VERDICT_FAIL, LACKS, "write into /etc/libvirt/qemu.conf: cgroup_device_acl = [ "
+          OWN ", " NODES " ]" },
+        { "", "user = \"nobody\"\n" ACL, 0666, 8002, false, VIOMMU_VERDICT_PASS, NULL, "nobody" },
+        { "", "user = \"nobody\"\n" ACL, 0660, 11003, false, VIOMMU_VERDICT_FAIL,
+          "'nobody', as whom QEMU runs, may not open /dev/vfio/devices/vfio0",
+          "give the nodes to it by a rule of udev: OWNER=\"nobody\"" },
+        { "", "user = \"nobody\"\n" ACL, 0664, 11003, false, VIOMMU_VERDICT_FAIL,
+          "'nobody', as whom QEMU runs, may not open /dev/vfio/devices/vfio0",
+          "give the nodes to it by a rule of udev: OWNER=\"nobody\"" },
+        { "", "user = \"root\"\n" ACL, 0600, 11003, false, VIOMMU_VERDICT_PASS, NULL, "root" },
+        { "", "user = \"+root\"\n" ACL, 0, 11003, false, VIOMMU_VERDICT_PASS, NULL, "root" },
+        { "", "user = \"nobody-of-that-name\"\n" ACL, 0666, 11003, false, VIOMMU_VERDICT_NOTE,
+          "not known: the user that QEMU runs as is not", "name it in /etc/libvirt/qemu.conf: user = \"NAME\"" },
+        { ARMOR, "user = \"root\"\n" ACL, 0666, 11003, false, VIOMMU_VERDICT_WARN,
+          "AppArmor confines QEMU, and may not let it",
+          "add '/dev/iommu rw,' and '/dev/vfio/devices/* rw,' to /etc/apparmor.d/local/abstractions/libvirt-qemu" },
+        { ARMOR, "user = \"root\"\nsecurity_driver = \"none\"\n" ACL, 0666, 11003, false, VIOMMU_VERDICT_PASS, NULL, "root" },
+        { "", NULL, 0666, 11003, true, VIOMMU_VERDICT_NOTE, "not known: a record has neither qemu.conf nor nodes",
+          "run it on that host" },
+    };
+    size_t i;
+
+    for (i = 0; i < G_N_ELEMENTS(some); i++) {
+        g_autoptr(GPtrArray) verdicts = NULL;
+        const viommuVerdict *verdict =
+            judge(&verdicts, some[i].lines, some[i].conf, some[i].mode, some[i].libvirt, some[i].record);
+
+        g_test_message("case %zu", i);
+        g_assert_cmpint(verdict ? (int)verdict->verdict : -1, ==, some[i].verdict);
+        g_assert_cmpstr(verdict ? verdict->id : "H11", ==, "H11");
+        g_assert_cmpstr(verdict ? verdict->text : NULL, ==, some[i].text);
+        g_assert_cmpstr(verdict ? verdict->hint : NULL, ==, some[i].hint);
+    }
+}
+
+int
+main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    g_test_set_nonfatal_assertions();
+    g_test_add_func("/access/conf", testConf);
+    g_test_add_func("/access/nodes", testAccess);
+    return g_test_run();
+}

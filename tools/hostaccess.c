@@ -1,0 +1,220 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Reads qemu.conf, and looks at the nodes.
+ */
+#include "hostaccess.h"
+
+#include "hostcheck.h"
+#include "viommu_expand.h"
+
+#include <pwd.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#define CONF "etc/libvirt/qemu.conf"
+#define IOMMUFD "/dev/iommu"
+#define VFIO_DEVICES "/dev/vfio/devices/"
+#define TITLE "Checking if QEMU may open '/dev/iommu' and bound devices"
+
+/* The first libvirt that opens them for QEMU, and passes descriptors: "since" of <driver iommufd=> in formatdomain. */
+#define LIBVIRT_OPENS 12001u
+
+/* What libvirt's own list has (qemu.conf of 9.0 to 12.8). */
+static const char *const defaults[] = { "/dev/null", "/dev/full", "/dev/zero", "/dev/random", "/dev/urandom",
+                                        "/dev/ptmx", "/dev/kvm",  "/dev/userfaultfd", NULL };
+
+/* Whom the packages of Debian and Fedora let QEMU run as. */
+static const char *const users[] = { "libvirt-qemu", "qemu", NULL };
+
+void
+viommuQEMUConfFree(viommuQEMUConf *conf)
+{
+    if (!conf)
+        return;
+    g_free(conf->user);
+    g_strfreev(conf->devices);
+    g_free(conf);
+}
+
+/* What stands behind "KEY =" at the beginning of a line, the last such; NULL: none does. */
+static const char *
+findValue(const char *text, const char *key)
+{
+    const char *found = NULL;
+    const char *at;
+
+    for (at = text; at && *at; at = strchr(at, '\n'), at = at ? at + 1 : NULL) {
+        const char *value = at + strspn(at, " \t");
+
+        if (!g_str_has_prefix(value, key))
+            continue;
+        value += strlen(key);
+        value += strspn(value, " \t");
+        if (*value == '=')
+            found = value + 1;
+    }
+    return found;
+}
+
+/* Lists can go on over lines; GVariant's text form is that of libvirt's values. */
+static GVariant *
+readValue(const char *text, const char *key, const char *type)
+{
+    const char *value = findValue(text, key);
+    const char *end;
+    GVariant *read = value ? g_variant_parse(G_VARIANT_TYPE(type), value, NULL, &end, NULL) : NULL;
+
+    return read;
+}
+
+viommuQEMUConf *
+viommuQEMUConfParse(const char *text)
+{
+    viommuQEMUConf *conf = g_new0(viommuQEMUConf, 1);
+    g_autoptr(GVariant) user = readValue(text, "user", "s");
+    g_autoptr(GVariant) devices = readValue(text, "cgroup_device_acl", "as");
+    g_autoptr(GVariant) driver = readValue(text, "security_driver", "s");
+    g_autoptr(GVariant) drivers = readValue(text, "security_driver", "as");
+    g_autofree const char **list = drivers ? g_variant_get_strv(drivers, NULL) : NULL;
+
+    conf->user = user ? g_variant_dup_string(user, NULL) : NULL;
+    conf->devices = devices ? g_variant_dup_strv(devices, NULL) : NULL;
+    if (driver)
+        conf->apparmor = strcmp(g_variant_get_string(driver, NULL), "apparmor") == 0;
+    else
+        conf->apparmor = !list || g_strv_contains(list, "apparmor");
+    return conf;
+}
+
+char *
+viommuQEMUConfWants(const viommuQEMUConf *conf, char *const *nodes)
+{
+    const char *const *has = conf->devices ? (const char *const *)conf->devices : defaults;
+    g_autoptr(GString) line = g_string_new("cgroup_device_acl = [");
+    bool missing = false;
+    size_t i;
+
+    for (i = 0; has[i]; i++)
+        g_string_append_printf(line, "%s \"%s\"", i ? "," : "", has[i]);
+    for (i = 0; nodes[i]; i++) {
+        if (g_strv_contains(has, nodes[i]))
+            continue;
+        missing = true;
+        g_string_append_printf(line, "%s \"%s\"", line->str[line->len - 1] == '[' ? "" : ",", nodes[i]);
+    }
+    g_string_append(line, " ]");
+    return missing ? g_string_free(g_steal_pointer(&line), FALSE) : NULL;
+}
+
+/* The nodes that QEMU is to open. Free with g_strfreev; NULL only with @error set. */
+static char **
+listNodes(const virSMMUTopology *topo, virSysfs *fs, GError **error)
+{
+    g_autoptr(GPtrArray) nodes = g_ptr_array_new_with_free_func(g_free);
+    const GPtrArray *devices = virSMMUTopologyDevices(topo);
+    size_t i;
+
+    g_ptr_array_add(nodes, g_strdup(IOMMUFD));
+    for (i = 0; i < devices->len; i++) {
+        const virSMMUDevice *dev = g_ptr_array_index(devices, i);
+        g_autofree char *name = NULL;
+
+        if (!dev->vfio || !dev->smmu || dev->smmu->kind != VIR_SMMU_KIND_SMMUV3)
+            continue;
+        if (!virSMMUDeviceFetchCdev(fs, dev, &name, error))
+            return NULL;
+        if (name)
+            g_ptr_array_add(nodes, g_strconcat(VFIO_DEVICES, name, NULL));
+    }
+    g_ptr_array_add(nodes, NULL);
+    return (char **)g_ptr_array_steal(nodes, NULL);
+}
+
+/* The user that QEMU runs as, or NULL: that is not known. */
+static const struct passwd *
+findUser(const viommuQEMUConf *conf)
+{
+    const struct passwd *found = NULL;
+    size_t i;
+
+    /* libvirt takes "+0" for a number that may be a name */
+    if (conf->user)
+        return getpwnam(conf->user[0] == '+' ? conf->user + 1 : conf->user);
+    for (i = 0; users[i] && !found; i++)
+        found = getpwnam(users[i]);
+    return found;
+}
+
+/* The first of @nodes below @root that @user may not read and write, or NULL. One that is not there is another
+ * line's. */
+static const char *
+findClosed(const char *root, char *const *nodes, const struct passwd *user)
+{
+    size_t i;
+
+    for (i = 0; nodes[i] && user->pw_uid; i++) {
+        g_autofree char *path = g_strconcat(root, nodes[i], NULL);
+        struct stat st;
+        mode_t mode;
+
+        if (stat(path, &st) < 0)
+            continue;
+        mode = st.st_uid == user->pw_uid ? st.st_mode >> 6 : st.st_gid == user->pw_gid ? st.st_mode >> 3 : st.st_mode;
+        if ((mode & (S_IROTH | S_IWOTH)) != (S_IROTH | S_IWOTH))
+            return nodes[i];
+    }
+    return NULL;
+}
+
+static void
+judgeAccess(GPtrArray *verdicts, virSysfs *fs, const char *root, const viommuQEMUConf *conf, char *const *nodes)
+{
+    g_autofree char *line = viommuQEMUConfWants(conf, nodes);
+    g_autofree char *apparmor = virSysfsReadText(fs, "sys/module/apparmor/parameters/enabled", NULL);
+    const struct passwd *user = findUser(conf);
+    const char *closed = user ? findClosed(root, nodes, user) : NULL;
+    g_autofree char *text = NULL;
+    g_autofree char *hint = NULL;
+
+    if (line) {
+        hint = g_strdup_printf("write into /" CONF ": %s", line);
+        viommuHostCheckAdd(verdicts, "H11", TITLE, VIOMMU_VERDICT_FAIL,
+                           "libvirt before 12.1 leaves it to QEMU, and cgroup_device_acl does not name them", hint);
+    } else if (closed) {
+        text = g_strdup_printf("'%s', as whom QEMU runs, may not open %s", user->pw_name, closed);
+        hint = g_strdup_printf("give the nodes to it by a rule of udev: OWNER=\"%s\"", user->pw_name);
+        viommuHostCheckAdd(verdicts, "H11", TITLE, VIOMMU_VERDICT_FAIL, text, hint);
+    } else if (!user) {
+        viommuHostCheckAdd(verdicts, "H11", TITLE, VIOMMU_VERDICT_NOTE, "not known: the user that QEMU runs as is not",
+                           "name it in /" CONF ": user = \"NAME\"");
+    } else if (conf->apparmor && g_strcmp0(apparmor, "Y") == 0) {
+        viommuHostCheckAdd(verdicts, "H11", TITLE, VIOMMU_VERDICT_WARN, "AppArmor confines QEMU, and may not let it",
+                           "add '/dev/iommu rw,' and '/dev/vfio/devices/* rw,' to "
+                           "/etc/apparmor.d/local/abstractions/libvirt-qemu");
+    } else {
+        viommuHostCheckAdd(verdicts, "H11", TITLE, VIOMMU_VERDICT_PASS, NULL, user->pw_name);
+    }
+}
+
+bool
+viommuHostCheckAccess(GPtrArray *verdicts, const virSMMUTopology *topo, virSysfs *fs, const char *root,
+                      unsigned libvirt, GError **error)
+{
+    g_auto(GStrv) nodes = NULL;
+    g_autofree char *text = NULL;
+    g_autoptr(viommuQEMUConf) conf = NULL;
+
+    if (libvirt >= LIBVIRT_OPENS || libvirt < VIOMMU_LIBVIRT_OVERRIDE)
+        return true;
+    if (!root) {
+        viommuHostCheckAdd(verdicts, "H11", TITLE, VIOMMU_VERDICT_NOTE, "not known: a record has neither qemu.conf nor nodes",
+                           "run it on that host");
+        return true;
+    }
+    nodes = listNodes(topo, fs, error);
+    if (!nodes || !virSysfsFetchText(fs, CONF, &text, error))
+        return false;
+    conf = viommuQEMUConfParse(text);
+    judgeAccess(verdicts, fs, root, conf, nodes);
+    return true;
+}
