@@ -19,7 +19,7 @@
 static const viommuCmd *const commands[] = {
     &viommuCmdHost,   &viommuCmdRecord,   &viommuCmdPlan,
     &viommuCmdExpand, &viommuCmdArgv,     &viommuCmdCheck,
-    &viommuCmdDefine, &viommuCmdComplete, NULL,
+    &viommuCmdDefine, &viommuCmdRun, &viommuCmdComplete, NULL,
 };
 
 /* As they stand on the command line. */
@@ -36,6 +36,9 @@ static struct {
     gboolean full;
     gboolean validate;
     gboolean probe;
+    gboolean dryRun;
+    gboolean bind;
+    char *user;
     gboolean help;
     gboolean version;
 } given;
@@ -77,6 +80,13 @@ static const struct {
     { VIOMMU_OPTION_VALIDATE,
       { "validate", 0, 0, G_OPTION_ARG_NONE, &given.validate,
         "let libvirt check the result against its schema", NULL } },
+    { VIOMMU_OPTION_RUN,
+      { "dry-run", 'n', 0, G_OPTION_ARG_NONE, &given.dryRun, "print the command and start nothing", NULL } },
+    { VIOMMU_OPTION_RUN,
+      { "bind", 0, 0, G_OPTION_ARG_NONE, &given.bind,
+        "bind the host devices to vfio-pci, and give them back at the end", NULL } },
+    { VIOMMU_OPTION_RUN,
+      { "user", 0, 0, G_OPTION_ARG_STRING, &given.user, "run QEMU as this user", "NAME" } },
     { 0, { "quiet", 'q', 0, G_OPTION_ARG_NONE, &given.quiet, "no warnings and notes", NULL } },
     { 0, { "help", 'h', 0, G_OPTION_ARG_NONE, &given.help, "show this help", NULL } },
     { 0, { "version", 'V', 0, G_OPTION_ARG_NONE, &given.version, "show the version", NULL } },
@@ -186,6 +196,9 @@ readValues(const viommuCmd *cmd, viommuOptions *opts)
     opts->full = given.full;
     opts->validate = given.validate;
     opts->probe = given.probe;
+    opts->dryRun = given.dryRun;
+    opts->bind = given.bind;
+    opts->user = given.user;
     if (given.probe && given.host)
         return g_strdup("--probe reads the registers of this machine: leave out --host, or --probe");
     if (given.format && !cmd->formats)

@@ -27,6 +27,7 @@ typedef enum {
     VIOMMU_OPTION_VALIDATE = 1 << 5,
     VIOMMU_OPTION_POLICY = 1 << 6,
     VIOMMU_OPTION_PROBE = 1 << 7,
+    VIOMMU_OPTION_RUN = 1 << 8,
 } viommuOptionSet;
 
 typedef struct {
@@ -38,6 +39,9 @@ typedef struct {
     bool full;
     bool validate;
     bool probe;
+    bool dryRun;         /* these three: of run */
+    bool bind;
+    const char *user;    /* NULL: who calls */
     viommuDialect dialect;
     viommuPolicy policy;
     unsigned libvirtVersion; /* 1000 * major + minor; 0: not given */
@@ -49,6 +53,8 @@ typedef struct {
 typedef viommuExit (*viommuCmdFunc)(const viommuOptions *opts, char **args, GString *out,
                                     GError **error);
 
+#define VIOMMU_ARGS_ANY G_MAXINT
+
 typedef struct {
     const char *name;
     const char *args;    /* for the synopsis: "DOMAIN.xml" */
@@ -56,7 +62,7 @@ typedef struct {
     const char *formats; /* "text|json", the default first; NULL: --format is not taken */
     unsigned options;    /* of viommuOptionSet, beside the global ones */
     int minArgs;
-    int maxArgs;
+    int maxArgs; /* VIOMMU_ARGS_ANY: any number, and "--" may stand among them */
     bool hidden; /* not in the help */
     viommuCmdFunc run;
 } viommuCmd;
@@ -69,6 +75,7 @@ extern const viommuCmd viommuCmdExpand;
 extern const viommuCmd viommuCmdHost;
 extern const viommuCmd viommuCmdPlan;
 extern const viommuCmd viommuCmdRecord;
+extern const viommuCmd viommuCmdRun;
 
 /* All commands in the order of the help, ending with NULL; and the one of that name, or NULL. */
 const viommuCmd *const *viommuCmdTable(void);

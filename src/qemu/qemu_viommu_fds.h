@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Host devices that whoever starts QEMU opens for it.
+ */
+#pragma once
+
+#include "qemu_viommu.h"
+
+/* The host addresses ("0002:01:00.0") of the devices in @args that go through iommufd, in their order. Free with
+ * g_ptr_array_unref. */
+GPtrArray *qemuViommuFdDevices(const GPtrArray *args);
+
+/* Gives each of them its descriptor in the place of the address, and the iommufd object @iommufd. @fds: of int, in the
+ * order of qemuViommuFdDevices. */
+void qemuViommuGiveFds(GPtrArray *args, int iommufd, const GArray *fds);

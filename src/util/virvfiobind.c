@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Writes to sysfs. The kernel answers each write once it is done.
+ */
+#include "virvfiobind.h"
+
+#include "viommuerror.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+#define PCI "/sys/bus/pci/"
+
+/* Writes @text to @path in one piece, as sysfs wants it. */
+static bool
+writeText(const char *path, const char *text, GError **error)
+{
+    int fd = open(path, O_WRONLY | O_CLOEXEC);
+    ssize_t written = fd < 0 ? -1 : write(fd, text, strlen(text));
+    int saved = errno;
+
+    if (fd >= 0)
+        close(fd);
+    if (written == (ssize_t)strlen(text))
+        return true;
+    g_set_error(error, VIOMMU_ERROR, VIOMMU_ERROR_HOST, "cannot write %s: %s", path,
+                written < 0 ? g_strerror(saved) : "it took a part only");
+    return false;
+}
+
+static char *
+devicePath(const char *root, const char *address, const char *name)
+{
+    return g_strconcat(root, PCI "devices/", address, "/", name, NULL);
+}
+
+static bool
+writeDevice(const char *root, const char *address, const char *name, const char *text, GError **error)
+{
+    g_autofree char *path = devicePath(root, address, name);
+
+    return writeText(path, text, error);
+}
+
+/* The name of the driver that it is bound to, or NULL. Free with g_free. */
+static char *
+readDriver(const char *root, const char *address)
+{
+    g_autofree char *path = devicePath(root, address, "driver");
+    g_autofree char *target = g_file_read_link(path, NULL);
+
+    return target ? g_path_get_basename(target) : NULL;
+}
+
+static bool
+isVFIO(const char *root, const char *address)
+{
+    g_autofree char *path = devicePath(root, address, "vfio-dev");
+
+    return g_file_test(path, G_FILE_TEST_IS_DIR);
+}
+
+static bool
+unbind(const char *root, const char *address, GError **error)
+{
+    g_autofree char *driver = readDriver(root, address);
+
+    return !driver || writeDevice(root, address, "driver/unbind", address, error);
+}
+
+static bool
+probe(const char *root, const char *address, GError **error)
+{
+    g_autofree char *path = g_strconcat(root, PCI "drivers_probe", NULL);
+
+    return writeText(path, address, error);
+}
+
+bool
+virVFIOBind(const char *root, const char *address, char **ret_driver, bool *ret_bound, GError **error)
+{
+    g_autofree char *driver = readDriver(root, address);
+    g_autoptr(GError) local = NULL;
+    g_autoptr(GError) undone = NULL;
+
+    *ret_driver = NULL;
+    *ret_bound = false;
+    if (isVFIO(root, address))
+        return true;
+    if (!writeDevice(root, address, "driver_override", VIR_VFIO_DRIVER "\n", error))
+        return false;
+    if (unbind(root, address, &local) && probe(root, address, &local) && isVFIO(root, address)) {
+        *ret_driver = g_steal_pointer(&driver);
+        *ret_bound = true;
+        return true;
+    }
+    if (!local)
+        g_set_error(&local, VIOMMU_ERROR, VIOMMU_ERROR_HOST,
+                    VIR_VFIO_DRIVER " does not take '%s': load the module '" VIR_VFIO_DRIVER "'", address);
+    if (!virVFIOGiveBack(root, address, driver, &undone)) {
+        g_set_error(error, VIOMMU_ERROR, VIOMMU_ERROR_HOST, "%s; and giving it back failed, too: %s", local->message,
+                    undone->message);
+        return false;
+    }
+    g_propagate_error(error, g_steal_pointer(&local));
+    return false;
+}
+
+bool
+virVFIOGiveBack(const char *root, const char *address, const char *driver, GError **error)
+{
+    g_autofree char *now = NULL;
+
+    if (!writeDevice(root, address, "driver_override", "\n", error))
+        return false;
+    now = readDriver(root, address);
+    if (g_strcmp0(now, driver) == 0)
+        return true;
+    if (!unbind(root, address, error) || (driver && !probe(root, address, error)))
+        return false;
+    g_free(now);
+    now = readDriver(root, address);
+    if (g_strcmp0(now, driver) == 0)
+        return true;
+    g_set_error(error, VIOMMU_ERROR, VIOMMU_ERROR_HOST, "'%s' was bound to %s, and now to %s", address,
+                driver ? driver : "no driver", now ? now : "none");
+    return false;
+}

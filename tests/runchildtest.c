@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * A program that is started: what it gets, what comes back, and signals on their way.
+ */
+#include "runchild.h"
+
+#include "viommuerror.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <glib/gstdio.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* Runs @script with sh as @user, with descriptors @one and @two; its result and what it wrote to descriptor 9. */
+static int
+run(const char *script, const char *user, const GArray *fds, GError **error)
+{
+    const char *words[] = { "sh", "-c", script, NULL };
+    g_autoptr(GArray) none = g_array_new(FALSE, FALSE, sizeof(int));
+
+    return viommuRunChild((char *const *)words, fds ? fds : none, user, 0, error);
+}
+
+static void
+testStatus(void)
+{
+    static const struct {
+        const char *script;
+        int status;
+    } some[] = { { "exit 0", 0 }, { "exit 7", 7 }, { "exit 255", 255 },
+                 { "kill -KILL $$", 137 }, { "kill -TERM $$", 143 } };
+    size_t i;
+
+    for (i = 0; i < G_N_ELEMENTS(some); i++) {
+        g_autoptr(GError) error = NULL;
+
+        g_assert_cmpint(run(some[i].script, NULL, NULL, &error), ==, some[i].status);
+        g_assert_no_error(error);
+    }
+}
+
+/* Those that are passed are there, and no others beside the standard ones. */
+static void
+testFds(void)
+{
+    g_autoptr(GArray) fds = g_array_new(FALSE, FALSE, sizeof(int));
+    int given = open("/dev/null", O_RDWR | O_CLOEXEC);
+    int kept = open("/dev/zero", O_RDWR | O_CLOEXEC);
+    g_autofree char *script = g_strdup_printf(
+        "test \"$(readlink /proc/$$/fd/%d)\" = /dev/null && test ! -e /proc/$$/fd/%d", given, kept);
+    g_autoptr(GError) error = NULL;
+
+    g_array_append_val(fds, given);
+    g_assert_cmpint(run(script, NULL, fds, &error), ==, 0);
+    g_assert_no_error(error);
+    /* a descriptor that is not open */
+    g_array_index(fds, int, 0) = 900;
+    g_assert_cmpint(run("exit 0", NULL, fds, &error), ==, -1);
+    g_assert_error(error, VIOMMU_ERROR, VIOMMU_ERROR_HOST);
+    g_assert_cmpstr(error->message, ==, "'sh': cannot pass descriptors: Bad file descriptor");
+    close(given);
+    close(kept);
+}
+
+static void
+testNotStarted(void)
+{
+    const char *words[] = { "/nonexistent/qemu", NULL };
+    g_autoptr(GArray) none = g_array_new(FALSE, FALSE, sizeof(int));
+    g_autoptr(GError) error = NULL;
+
+    g_assert_cmpint(viommuRunChild((char *const *)words, none, NULL, 0, &error), ==, -1);
+    g_assert_error(error, VIOMMU_ERROR, VIOMMU_ERROR_HOST);
+    g_assert_cmpstr(error->message, ==, "'/nonexistent/qemu': cannot start it: No such file or directory");
+}
+
+static void
+testUser(void)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(GError) unknown = NULL;
+
+    g_assert_cmpint(run("exit 0", "nobody-of-that-name", NULL, &unknown), ==, -1);
+    g_assert_error(unknown, VIOMMU_ERROR, VIOMMU_ERROR_HOST);
+    g_assert_cmpstr(unknown->message, ==, "there is no user 'nobody-of-that-name'");
+    if (geteuid() != 0) {
+        g_assert_cmpint(run("exit 0", "nobody", NULL, &error), ==, -1);
+        g_assert_cmpstr(error->message, ==, "'sh': cannot become the user: Operation not permitted");
+        return;
+    }
+    g_assert_cmpint(run("test \"$(id -un)\" = nobody && test \"$(id -G)\" = \"$(id -g)\"", "nobody", NULL, &error), ==,
+                    0);
+    g_assert_no_error(error);
+}
+
+/* Starts a process that runs @script, with the end of a pipe for it to write to; *@ret_from is the other. */
+static pid_t
+start(const char *script, int *ret_from)
+{
+    int ends[2];
+    pid_t pid;
+
+    g_assert_cmpint(pipe(ends), ==, 0);
+    pid = fork();
+    if (pid == 0) {
+        g_autoptr(GArray) fds = g_array_new(FALSE, FALSE, sizeof(int));
+        g_autofree char *text = g_strdup_printf("exec 3>&%d; %s", ends[1], script);
+
+        close(ends[0]);
+        g_array_append_val(fds, ends[1]);
+        _exit(run(text, NULL, fds, NULL));
+    }
+    close(ends[1]);
+    *ret_from = ends[0];
+    return pid;
+}
+
+static void
+expect(int from, char what)
+{
+    char byte = 0;
+    ssize_t n;
+
+    do {
+        n = read(from, &byte, 1);
+    } while (n < 0 && errno == EINTR);
+    g_assert_cmpint(n == 1 ? byte : 0, ==, what);
+}
+
+/* The program answers a signal that its parent gets, and its status is the parent's. */
+static void
+testSignals(void)
+{
+    static const int all[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2 };
+    static const char *const names[] = { "INT", "TERM", "HUP", "QUIT", "USR1", "USR2" };
+    size_t i;
+
+    for (i = 0; i < G_N_ELEMENTS(all); i++) {
+        g_autofree char *script = g_strdup_printf("trap 'exit 40' %s; printf r >&3; while :; do sleep 0.01; done", names[i]);
+        int from, status;
+        pid_t pid = start(script, &from);
+
+        expect(from, 'r');
+        kill(pid, all[i]);
+        g_assert_cmpint(waitpid(pid, &status, 0), ==, pid);
+        g_assert_true(WIFEXITED(status));
+        g_assert_cmpint(WEXITSTATUS(status), ==, 40);
+        close(from);
+    }
+}
+
+/* A parent that is killed leaves no program behind. */
+static void
+testDeath(void)
+{
+    int from, status;
+    pid_t pid = start("trap 'printf t >&3; exit 0' TERM; printf r >&3; while :; do sleep 0.01; done", &from);
+
+    expect(from, 'r');
+    kill(pid, SIGKILL);
+    g_assert_cmpint(waitpid(pid, &status, 0), ==, pid);
+    expect(from, 't');
+    expect(from, 0);
+    close(from);
+}
+
+int
+main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    g_test_set_nonfatal_assertions();
+    g_test_add_func("/run/status", testStatus);
+    g_test_add_func("/run/fds", testFds);
+    g_test_add_func("/run/not-started", testNotStarted);
+    g_test_add_func("/run/user", testUser);
+    g_test_add_func("/run/signals", testSignals);
+    g_test_add_func("/run/death", testDeath);
+    return g_test_run();
+}

@@ -1,0 +1,282 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * viommu run: starts QEMU with what it needs opened, and waits for it.
+ */
+#include "load.h"
+#include "qemu_viommu_args.h"
+#include "qemu_viommu_fds.h"
+#include "report.h"
+#include "runchild.h"
+#include "viommu.h"
+#include "viommuerror.h"
+#include "virvfiobind.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* As viommud's sockets, on a file system that a restart empties. */
+#define LOCKS "/run/viommu/run"
+#define VFIO_DEVICES "/dev/vfio/devices/"
+
+/* How long a node of a device that was bound may take to appear: tries of 10 ms. */
+#define NODE_TRIES 500
+
+/* A host device of the guest, from its lock to its descriptor. */
+typedef struct {
+    char *address;
+    char *driver; /* it was bound to; NULL: none */
+    bool bound;   /* by us */
+    int lock;     /* -1 */
+    int fd;       /* -1 */
+} runDevice;
+
+typedef struct {
+    GPtrArray *devices; /* of runDevice, in the order of the arguments */
+    int iommufd;        /* -1 */
+} runState;
+
+static void
+freeDevice(void *data)
+{
+    runDevice *dev = data;
+
+    if (dev->fd >= 0)
+        close(dev->fd);
+    if (dev->lock >= 0)
+        close(dev->lock);
+    g_free(dev->address);
+    g_free(dev->driver);
+    g_free(dev);
+}
+
+/* "WHAT: No such file or directory" */
+static bool
+fail(GError **error, const char *verb, const char *what)
+{
+    g_set_error(error, VIOMMU_ERROR, VIOMMU_ERROR_HOST, "cannot %s %s: %s", verb, what, g_strerror(errno));
+    return false;
+}
+
+/* Takes the lock on @fd, which others that start QEMU with the device take, too. */
+static bool
+lock(const runDevice *dev, int fd, GError **error)
+{
+    if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+        return true;
+    g_set_error(error, VIOMMU_ERROR, VIOMMU_ERROR_REFUSED, "'%s' is taken by another 'viommu run'", dev->address);
+    return false;
+}
+
+/* Only root can bind, and only binding comes before there is a node that could be locked. */
+static bool
+lockForBinding(runDevice *dev, GError **error)
+{
+    g_autofree char *path = g_strconcat(LOCKS "/", dev->address, NULL);
+
+    if (g_mkdir_with_parents(LOCKS, 0700) < 0)
+        return fail(error, "make", LOCKS);
+    dev->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    return dev->lock < 0 ? fail(error, "open", path) : lock(dev, dev->lock, error);
+}
+
+static bool
+bindDevice(runDevice *dev, GError **error)
+{
+    return lockForBinding(dev, error) && virVFIOBind("", dev->address, &dev->driver, &dev->bound, error);
+}
+
+/* The node of the device; it may have to be made by udev first. Free with g_free. */
+static char *
+findNode(const runDevice *dev, GError **error)
+{
+    g_autofree char *path = g_strdup_printf("/sys/bus/pci/devices/%s/vfio-dev", dev->address);
+    g_autoptr(GDir) dir = g_dir_open(path, 0, NULL);
+    const char *name = dir ? g_dir_read_name(dir) : NULL;
+    g_autofree char *node = name ? g_strconcat(VFIO_DEVICES, name, NULL) : NULL;
+    unsigned tries;
+
+    if (!node) {
+        g_set_error(error, VIOMMU_ERROR, VIOMMU_ERROR_REFUSED,
+                    "'%s' is not bound to a VFIO driver: bind it, or let --bind do so", dev->address);
+        return NULL;
+    }
+    for (tries = 0; tries < NODE_TRIES && access(node, F_OK) < 0; tries++)
+        g_usleep(10000);
+    return g_steal_pointer(&node);
+}
+
+static bool
+openDevice(runDevice *dev, GError **error)
+{
+    g_autofree char *node = findNode(dev, error);
+
+    if (!node)
+        return false;
+    dev->fd = open(node, O_RDWR | O_CLOEXEC);
+    return dev->fd < 0 ? fail(error, "open", node) : lock(dev, dev->fd, error);
+}
+
+static bool
+openAll(runState *state, bool bind, GError **error)
+{
+    size_t i;
+
+    if (!state->devices->len)
+        return true;
+    state->iommufd = open("/dev/iommu", O_RDWR | O_CLOEXEC);
+    if (state->iommufd < 0)
+        return fail(error, "open", "/dev/iommu");
+    for (i = 0; i < state->devices->len; i++) {
+        runDevice *dev = g_ptr_array_index(state->devices, i);
+
+        if ((bind && !bindDevice(dev, error)) || !openDevice(dev, error))
+            return false;
+    }
+    return true;
+}
+
+/* What was bound goes back, whatever became of the rest; false if something could not. */
+static bool
+giveBack(runState *state)
+{
+    bool good = true;
+    size_t i;
+
+    for (i = 0; i < state->devices->len; i++) {
+        runDevice *dev = g_ptr_array_index(state->devices, i);
+        g_autoptr(GError) error = NULL;
+
+        if (dev->fd >= 0)
+            close(dev->fd);
+        dev->fd = -1;
+        if (!dev->bound || virVFIOGiveBack("", dev->address, dev->driver, &error))
+            continue;
+        viommuReport(VIOMMU_SEVERITY_WARNING, error->message);
+        good = false;
+    }
+    return good;
+}
+
+static GArray *
+listFds(const runState *state)
+{
+    GArray *fds = g_array_new(FALSE, FALSE, sizeof(int));
+    size_t i;
+
+    for (i = 0; i < state->devices->len; i++)
+        g_array_append_val(fds, ((runDevice *)g_ptr_array_index(state->devices, i))->fd);
+    return fds;
+}
+
+static void
+findDevices(runState *state, const GPtrArray *argv)
+{
+    g_autoptr(GPtrArray) addresses = qemuViommuFdDevices(argv);
+    size_t i;
+
+    for (i = 0; i < addresses->len; i++) {
+        runDevice *dev = g_new0(runDevice, 1);
+
+        dev->address = g_strdup(g_ptr_array_index(addresses, i));
+        dev->lock = dev->fd = -1;
+        g_ptr_array_add(state->devices, dev);
+    }
+}
+
+/* The words of the command line; free with g_ptr_array_unref. */
+static GPtrArray *
+listWords(const GPtrArray *argv, char **more)
+{
+    GPtrArray *words = g_ptr_array_new();
+    size_t i;
+
+    for (i = 0; i < argv->len; i++) {
+        const qemuViommuArg *arg = g_ptr_array_index(argv, i);
+
+        g_ptr_array_add(words, (void *)arg->option);
+        if (arg->value)
+            g_ptr_array_add(words, arg->value);
+    }
+    for (i = 0; more[i]; i++)
+        g_ptr_array_add(words, more[i]);
+    g_ptr_array_add(words, NULL);
+    return words;
+}
+
+static viommuExit
+startQEMU(const viommuOptions *opts, const viommuInput *input, GPtrArray *argv, char **more, GError **error)
+{
+    g_autoptr(GPtrArray) devices = g_ptr_array_new_with_free_func(freeDevice);
+    runState state = { devices, -1 };
+    g_autoptr(GPtrArray) words = NULL;
+    g_autoptr(GArray) fds = NULL;
+    int status = VIOMMU_EXIT_UNREACHABLE;
+
+    findDevices(&state, argv);
+    if (openAll(&state, opts->bind, error)) {
+        fds = listFds(&state);
+        qemuViommuGiveFds(argv, state.iommufd, fds);
+        if (state.iommufd >= 0)
+            g_array_append_val(fds, state.iommufd);
+        words = listWords(argv, more);
+        status = viommuRunChild((char **)words->pdata, fds, opts->user,
+                                input->dom->memoryBytes * MAX(devices->len, 1), error);
+    }
+    if (state.iommufd >= 0)
+        close(state.iommufd);
+    if (!giveBack(&state) && status == 0)
+        status = VIOMMU_EXIT_UNREACHABLE;
+    return status;
+}
+
+static viommuExit
+cmdRun(const viommuOptions *opts, char **args, GString *out, GError **error)
+{
+    g_autoptr(viommuInput) input = viommuInputNew(opts, args[0], error);
+    g_autoptr(viommuPlacement) placement = NULL;
+    g_autoptr(GPtrArray) argv = NULL;
+    g_autofree char *text = NULL;
+    char **more = args[1] && strcmp(args[1], "--") == 0 ? args + 2 : args + 1;
+
+    if (!input)
+        return VIOMMU_EXIT_UNREACHABLE;
+    if (opts->host && !opts->dryRun) {
+        g_set_error_literal(error, VIOMMU_ERROR, VIOMMU_ERROR_REFUSED,
+                            "QEMU is started on this machine: leave out --host, or let --dry-run show the command");
+        return VIOMMU_EXIT_REFUSED;
+    }
+    if (!viommuInputLoad(input, error))
+        return VIOMMU_EXIT_UNREACHABLE;
+    placement = viommuInputPlace(input, error);
+    if (!placement)
+        return VIOMMU_EXIT_UNREACHABLE;
+    viommuReportFindings(placement->findings, opts->quiet);
+    if (placement->refused)
+        return VIOMMU_EXIT_REFUSED;
+    argv = qemuViommuFullArgs(input->dom, placement->plan, error);
+    if (!argv) {
+        viommuLoadPrefix(error, args[0]);
+        return VIOMMU_EXIT_REFUSED;
+    }
+    if (!opts->dryRun)
+        return startQEMU(opts, input, argv, more, error);
+    for (; *more; more++)
+        qemuViommuArgsAdd(argv, g_intern_string(*more), NULL);
+    text = qemuViommuFormatShell(argv);
+    g_string_append(out, text);
+    return VIOMMU_EXIT_DONE;
+}
+
+const viommuCmd viommuCmdRun = {
+    .name = "run",
+    .args = "DOMAIN.xml [-- ARG...]",
+    .help = "start QEMU with a domain, without libvirt, and wait for it",
+    .options = VIOMMU_OPTION_QEMU_VERSION | VIOMMU_OPTION_PROBE | VIOMMU_OPTION_RUN,
+    .minArgs = 1,
+    .maxArgs = VIOMMU_ARGS_ANY,
+    .run = cmdRun,
+};

@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * fork, and what has to be right before exec.
+ */
+#include "runchild.h"
+
+#include "viommuerror.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <pwd.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define GIB (UINT64_C(1) << 30)
+
+/* Which step failed in the child; it comes through a pipe that exec closes. */
+typedef struct {
+    int step;
+    int code;
+} childFailure;
+
+enum { STEP_MEMORY, STEP_USER, STEP_FDS, STEP_EXEC };
+
+static const char *const steps[] = {
+    [STEP_MEMORY] = "cannot let it lock memory",
+    [STEP_USER] = "cannot become the user",
+    [STEP_FDS] = "cannot pass descriptors",
+    [STEP_EXEC] = "cannot start it",
+};
+
+static const int passed[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2 };
+
+static volatile sig_atomic_t child;
+
+static void
+passOn(int number)
+{
+    if (child > 0)
+        kill((pid_t)child, number);
+}
+
+/* iommufd counts what a guest maps against the user; more than there was is for root. */
+static bool
+allowMemory(uint64_t memory)
+{
+    struct rlimit limit;
+    uint64_t wanted = memory > UINT64_MAX - GIB ? UINT64_MAX : memory + GIB;
+
+    if (getrlimit(RLIMIT_MEMLOCK, &limit) < 0)
+        return false;
+    if (limit.rlim_cur == RLIM_INFINITY || limit.rlim_cur >= wanted)
+        return true;
+    limit.rlim_cur = wanted;
+    limit.rlim_max = MAX(limit.rlim_max, wanted);
+    /* Who may not raise it may have enough as it is. */
+    return setrlimit(RLIMIT_MEMLOCK, &limit) == 0 || errno == EPERM;
+}
+
+static bool
+becomeUser(const struct passwd *user)
+{
+    return !user || (initgroups(user->pw_name, user->pw_gid) == 0 && setgid(user->pw_gid) == 0 &&
+                     setuid(user->pw_uid) == 0);
+}
+
+static bool
+keepFds(const GArray *fds)
+{
+    size_t i;
+
+    for (i = 0; i < fds->len; i++) {
+        if (fcntl(g_array_index(fds, int, i), F_SETFD, 0) < 0)
+            return false;
+    }
+    return true;
+}
+
+/* In the child: only system calls until exec, but for what the library does to find the program. */
+static void
+runExec(char *const *words, const GArray *fds, const struct passwd *user, uint64_t memory, pid_t parent, int report,
+        const sigset_t *mask)
+{
+    childFailure failure = { STEP_MEMORY, 0 };
+    ssize_t written;
+    size_t i;
+
+    for (i = 0; i < G_N_ELEMENTS(passed); i++)
+        signal(passed[i], SIG_DFL);
+    sigprocmask(SIG_SETMASK, mask, NULL);
+    if (allowMemory(memory)) {
+        failure.step = STEP_USER;
+        if (becomeUser(user)) {
+            failure.step = STEP_FDS;
+            /* After the user: a change of it takes the death signal back. */
+            if (keepFds(fds) && prctl(PR_SET_PDEATHSIG, SIGTERM) == 0 && getppid() == parent) {
+                failure.step = STEP_EXEC;
+                execvp(words[0], words);
+            }
+        }
+    }
+    failure.code = errno;
+    written = write(report, &failure, sizeof(failure));
+    _exit(written == sizeof(failure) ? 127 : 126);
+}
+
+static int
+waitFor(pid_t pid)
+{
+    int status = 0;
+
+    while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+        continue;
+    child = 0;
+    return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+}
+
+static bool
+findUser(const char *name, const struct passwd **ret_user, GError **error)
+{
+    *ret_user = name ? getpwnam(name) : NULL;
+    if (name && !*ret_user)
+        g_set_error(error, VIOMMU_ERROR, VIOMMU_ERROR_HOST, "there is no user '%s'", name);
+    return !name || *ret_user;
+}
+
+/* Catches those that are passed on, and blocks them; *@ret_before is what was blocked before. */
+static void
+catchSignals(sigset_t *ret_before)
+{
+    struct sigaction action = { .sa_handler = passOn };
+    sigset_t all;
+    size_t i;
+
+    sigemptyset(&all);
+    for (i = 0; i < G_N_ELEMENTS(passed); i++) {
+        sigaddset(&all, passed[i]);
+        sigaction(passed[i], &action, NULL);
+    }
+    sigprocmask(SIG_BLOCK, &all, ret_before);
+}
+
+int
+viommuRunChild(char *const *words, const GArray *fds, const char *user, uint64_t memory, GError **error)
+{
+    const struct passwd *who;
+    childFailure failure;
+    int report[2];
+    pid_t parent = getpid();
+    sigset_t before;
+    pid_t pid;
+    ssize_t n;
+
+    if (!findUser(user, &who, error))
+        return -1;
+    if (pipe2(report, O_CLOEXEC) < 0) {
+        g_set_error(error, VIOMMU_ERROR, VIOMMU_ERROR_HOST, "cannot make a pipe: %s", g_strerror(errno));
+        return -1;
+    }
+    /* None is lost: those that come before there is a child wait. */
+    catchSignals(&before);
+    pid = fork();
+    child = pid;
+    if (pid == 0)
+        runExec(words, fds, who, memory, parent, report[1], &before);
+    sigprocmask(SIG_SETMASK, &before, NULL);
+    close(report[1]);
+    do {
+        n = read(report[0], &failure, sizeof(failure));
+    } while (n < 0 && errno == EINTR);
+    close(report[0]);
+    if (pid < 0)
+        g_set_error(error, VIOMMU_ERROR, VIOMMU_ERROR_HOST, "cannot start '%s': %s", words[0], g_strerror(EAGAIN));
+    if (pid < 0)
+        return -1;
+    if (n != sizeof(failure))
+        return waitFor(pid);
+    waitFor(pid);
+    g_set_error(error, VIOMMU_ERROR, VIOMMU_ERROR_HOST, "'%s': %s: %s", words[0], steps[failure.step],
+                g_strerror(failure.code));
+    return -1;
+}

@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * A program that is started, and that signals go to until it ends.
+ */
+#pragma once
+
+#include <glib.h>
+#include <stdint.h>
+
+/* Runs @words (ending with NULL; the first is looked for in PATH) with the descriptors @fds (of int) beside the
+ * standard ones, as @user (NULL: as who calls) with that user's groups, and waits for it. It may lock @memory bytes and
+ * a GiB. SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1 and SIGUSR2 are passed on; if the caller dies, it gets SIGTERM.
+ * Returns its exit status, or 128 and the signal that ended it, as a shell does; -1 with @error (VIOMMU_ERROR_HOST) if
+ * it could not be started. */
+int viommuRunChild(char *const *words, const GArray *fds, const char *user, uint64_t memory, GError **error);
