@@ -21,6 +21,7 @@ import classpage
 import hotplug
 import placement
 import probe
+import runalone
 import throughservice
 import unable
 from aptsource import Unavailable
@@ -34,6 +35,7 @@ GROUPS = {
     "hotplug": (hotplug.SCENARIOS, "nesting"),
     "service": (throughservice.SCENARIOS, "nesting"),
     "probe": (probe.SCENARIOS, "nesting"),
+    "run": (runalone.SCENARIOS, "nesting"),
     "classes": (classpage.SCENARIOS, "nesting"),
     "stock-kernel": (unable.ON_STOCK, "stock"),
     "no-canwbs": ({**unable.ON_NO_CANWBS, **probe.ON_NO_CANWBS}, "no-canwbs"),
