@@ -67,12 +67,17 @@ def emulatable(xml):
                   count=1)
 
 
-def viommu(host, *args, stdin=None, statuses=(0,)):
-    """Standard output of `viommu --host MANIFEST ARGS…`, which ends with one of @statuses."""
+def viommuDone(host, *args, stdin=None):
+    """What became of `viommu --host MANIFEST ARGS…`."""
     program = os.environ.get("VIOMMU") or os.path.join(os.path.dirname(TESTS),
                                                        "build/tools/viommu")
-    done = subprocess.run([program, "--host", manifest(host)] + list(args), input=stdin or "",
+    return subprocess.run([program, "--host", manifest(host)] + list(args), input=stdin or "",
                           capture_output=True, text=True)
+
+
+def viommu(host, *args, stdin=None, statuses=(0,)):
+    """Standard output of that, which ends with one of @statuses."""
+    done = viommuDone(host, *args, stdin=stdin)
     if done.returncode not in statuses:
         raise ViommuError(f"viommu {' '.join(args)}: exit status {done.returncode}\n"
                           f"{done.stderr}{done.stdout}")

@@ -4,7 +4,7 @@
 
 Debian 13's 11.3 with QEMU 11.1 of its backports gets every golden case: it must accept the domain, move every host
 device below the root port that is on the command line, with iommufd, and put nothing else there; and the TCG form, with
-what libvirt makes of it, started by that QEMU, must show the planned topology. Debian 12's 9.0 gets some of them, its
+what libvirt makes of it, started by that QEMU, must show the planned topology. Debian 12's 9.0 gets them, too; its
 QEMU knows no such vSMMU. The versions between, of which none can be had, are stood in for by the newest, which takes
 their words too: its arguments must be those of the native domain.
 """
@@ -16,7 +16,7 @@ import xml.etree.ElementTree as ElementTree
 
 from describedhost import DescribedHost
 from domainxml import interfacesAsHostdevs, parse, withoutAliasPrefix
-from golden import emulatable, goldenPairs, manifest, readText, viommu
+from golden import ViommuError, emulatable, goldenPairs, manifest, readText, viommu, viommuDone
 from portable import networkFunctions, portable
 from qemuargs import kindOf, machineProperties, nativeWords, objectOf, pairs, words
 from standins import provideFiles, qemuTree, withStandIns
@@ -32,8 +32,10 @@ PXB, PORT, SMMU = "pxb-pcie", "pcie-root-port", "arm-smmuv3"
 
 def expanded(case, version, source):
     """The domain in that libvirt's words; "" where it cannot be said."""
-    return viommu(case.host, "-q", "expand", "--libvirt-version", version, *case.options, "-", stdin=source,
-                  statuses=(0, 1))
+    done = viommuDone(case.host, "-q", "expand", "--libvirt-version", version, *case.options, "-", stdin=source)
+    if done.returncode and not done.stderr.startswith("error: this libvirt "):
+        raise ViommuError(done.stderr)
+    return done.stdout
 
 
 def define(host, xml, *options):
@@ -235,7 +237,7 @@ def testAll(tap, newest, trixie, bookworm):
     some = [case for case in cases if case.name in SOME]
     tap.ok(len(some) == len(SOME), "the cases for some libvirts are there", [case.name for case in some])
     forCases(tap, trixie, "11.3", cases, testWords, testTopology)
-    forCases(tap, bookworm, "9.0", some, testWords)
+    forCases(tap, bookworm, "9.0", cases, testWords)
     for version in ("11.10", "12.1", "12.6"):
         forCases(tap, newest, version, some, testBetween)
 
