@@ -96,6 +96,22 @@ testBothJudged(void)
     testPasses(&world, ATTACH, LIVE, DEVICE_AT("2", "3", "4"), "domain, host");
 }
 
+/* A domain for an older libvirt, whose ports libvirt does not know. */
+static void
+testOlder(void)
+{
+    testWorld world = testWorldOf("grace");
+    g_autofree char *domain = NULL;
+
+    world.libvirt = 11003000;
+    domain = testPlace(&world, HEAD DEVICE("2", "1") "<iommu model='smmuv3' nested='yes'/>" TAIL);
+    g_assert_nonnull(strstr(domain, "id=viommu.1"));
+    world.live = domain;
+    testRefuses(&world, ATTACH, LIVE, DEVICE("2", "3"),
+                "viommu: V05: hostdev '0002:03:00.0' is behind smmu3.0x0000000011000000, and the vSMMUs of the domain stand in <qemu:commandline> (libvirt knows nothing of them, and would put it on pcie.0); to fix it, define the domain with the device in it, and start it anew; libvirt 12.1 can plug");
+    testPasses(&world, ATTACH, LIVE, "<rng model='virtio'/>", NULL);
+}
+
 /* A device with others in its group, which QEMU refuses and the guest cannot use. */
 static void
 testGroups(void)
@@ -307,6 +323,7 @@ main(int argc, char **argv)
     g_test_add_func("/rewrite/hotplug/both", testBoth);
     g_test_add_func("/rewrite/hotplug/both-need", testBothNeed);
     g_test_add_func("/rewrite/hotplug/both-judged", testBothJudged);
+    g_test_add_func("/rewrite/hotplug/older", testOlder);
     g_test_add_func("/rewrite/hotplug/groups", testGroups);
     g_test_add_func("/rewrite/hotplug/known", testKnown);
     g_test_add_func("/rewrite/hotplug/twice", testTwice);

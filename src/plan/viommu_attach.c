@@ -157,6 +157,14 @@ findHostPorts(GArray *ports, const viommuDomain *dom, const virSMMUTopology *hos
                           smmu->name);
         return;
     }
+    if (dom->madeOverride && !dom->placed->len) {
+        viommuFindingsAdd(findings, "V05", VIOMMU_SEVERITY_ERROR, dev->line,
+                          "libvirt knows nothing of them, and would put it on pcie.0",
+                          "define the domain with the device in it, and start it anew; libvirt 12.1 can plug",
+                          "%s is behind %s, and the vSMMUs of the domain stand in <qemu:commandline>", dev->what,
+                          smmu->name);
+        return;
+    }
     remedy = g_strdup_printf("define the domain with the device in it, or with a request for that SMMU "
                              "(<source smmu='%s'/> and <placement sparePorts='1'/>), and start it anew",
                              smmu->name);
