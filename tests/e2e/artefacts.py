@@ -4,6 +4,9 @@
 
 Each part is built once and kept in the cache under a name made from its inputs (tree.py). Run as a
 program it builds all of them, and says how long each took: artefacts.py SOURCE BUILD.
+
+Where a function takes a @suite, the host is of that suite of Debian: SUITE, or OLDER with its libvirt, and QEMU of its
+backports.
 """
 
 import fcntl
@@ -26,6 +29,7 @@ PACKAGES = ("base-files", "base-passwd", "bash", "busybox-static", "coreutils", 
             "libvirt-clients", "libvirt-daemon", "libvirt-daemon-driver-qemu", "qemu-efi-aarch64",
             "qemu-system-arm", "libglib2.0-dev", "libjson-glib-dev", "libsystemd-dev", "libvirt-dev",
             "libxml2-dev")
+OLDER, BACKPORTS = "trixie", ("qemu",)
 KERNEL_SOURCE, STOCK_KERNEL = "linux-source", "linux-image-cloud-arm64"
 # Of the tree, what the emulated host does without.
 LEFT_OUT = ("usr/include", "usr/share/doc", "usr/share/locale", "usr/share/man", "var/cache",
@@ -127,9 +131,16 @@ def _buildTree(directory):
     debianTree(directory, PACKAGES, "--variant=extract", "--arch=" + ARCH, "--skip=check/qemu")
 
 
-def tree():
+def _buildOlder(directory):
+    debianTree(directory, PACKAGES, "--variant=extract", "--arch=" + ARCH, "--skip=check/qemu", suite=OLDER,
+               preferred=BACKPORTS)
+
+
+def tree(suite=SUITE):
     """The packages of the emulated host, unpacked. Nothing of them has run."""
-    return cached("e2e-tree", (SUITE, PACKAGES), _buildTree)
+    if suite == SUITE:
+        return cached("e2e-tree", (SUITE, PACKAGES), _buildTree)
+    return cached("e2e-tree", (OLDER, PACKAGES, BACKPORTS), _buildOlder)
 
 
 def _prune(root):
@@ -166,19 +177,18 @@ def makeDisk(path, directory, size):
     local(findProgram("mke2fs"), "-q", "-t", "ext4", "-O", "^has_journal", "-d", directory, path, size)
 
 
-def _buildImage(directory):
-    root = os.path.join(directory, "root")
-    local("cp", "-a", "--reflink=auto", tree(), root)
-    _prune(root)
-    _complete(root)
-    makeDisk(os.path.join(directory, "host.img"), root, IMAGE_SIZE)
-    shutil.rmtree(root)
-
-
-def image():
+def image(suite=SUITE):
     """The first disk of the emulated host; it is not written to."""
-    inputs = (tree(), LEFT_OUT, FIRMWARE, USERS, LINKS, DIRECTORIES, QEMU_CONF, FIRST_INIT)
-    return os.path.join(cached("e2e-image", inputs, _buildImage), "host.img")
+    def build(directory):
+        root = os.path.join(directory, "root")
+        local("cp", "-a", "--reflink=auto", tree(suite), root)
+        _prune(root)
+        _complete(root)
+        makeDisk(os.path.join(directory, "host.img"), root, IMAGE_SIZE)
+        shutil.rmtree(root)
+
+    inputs = (tree(suite), LEFT_OUT, FIRMWARE, USERS, LINKS, DIRECTORIES, QEMU_CONF, FIRST_INIT)
+    return os.path.join(cached("e2e-image", inputs, build), "host.img")
 
 
 PROGRAMS = ("tools/viommu", "src/daemon/viommud", "src/daemon/viommu-stdio")
@@ -204,20 +214,20 @@ endian = 'little'
 """
 
 
-def programs(source, build):
+def programs(source, build, suite=SUITE):
     """{name: path} of our programs for arm64, compiled from @source in a directory of its own below @build."""
     for tool in (TRIPLET + "-gcc", TRIPLET + "-ar", "meson", "ninja", "pkg-config"):
         findProgram(tool)
-    directory = os.path.join(build, "arm64")
+    directory = os.path.join(build, "arm64" if suite == SUITE else f"arm64-{suite}")
     os.makedirs(directory, exist_ok=True)
     with open(os.path.join(directory, "lock"), "w", encoding="ascii") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        return _compile(source, directory, os.path.join(directory, "log"))
+        return _compile(source, directory, tree(suite), os.path.join(directory, "log"))
 
 
-def _compile(source, directory, log):
+def _compile(source, directory, root, log):
     cross, made = os.path.join(directory, "cross.ini"), os.path.join(directory, "meson")
-    text, before = CROSS_FILE.format(triplet=TRIPLET, tree=tree()), None
+    text, before = CROSS_FILE.format(triplet=TRIPLET, tree=root), None
     if os.path.exists(cross):
         with open(cross, encoding="utf-8") as f:
             before = f.read()
@@ -232,17 +242,20 @@ def _compile(source, directory, log):
 
 PARTS = {"tree with QEMU": stackTree, "kernel": kernel, "stock kernel": stockKernel,
          "packages of the host": tree, "disk of the host": image}
+OLDER_PARTS = {f"packages of the {OLDER} host": lambda: tree(OLDER), f"disk of the {OLDER} host": lambda: image(OLDER)}
 
 
-def everything():
-    """Builds what is not there yet; raises Unavailable if something cannot be had."""
-    for make in PARTS.values():
+def everything(older=False):
+    """Builds what is not there yet, with @older for the host of that suite, too; raises Unavailable if something
+    cannot be had."""
+    for make in {**PARTS, **(OLDER_PARTS if older else {})}.values():
         make()
 
 
 def main(source, build):
     start = time.monotonic()
-    for name, make in {**PARTS, "viommu for arm64": lambda: programs(source, build)}.items():
+    for name, make in {**PARTS, "viommu for arm64": lambda: programs(source, build), **OLDER_PARTS,
+                       f"viommu for {OLDER} arm64": lambda: programs(source, build, OLDER)}.items():
         before = time.monotonic()
         try:
             make()

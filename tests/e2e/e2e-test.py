@@ -27,6 +27,7 @@ import unable
 from aptsource import Unavailable
 from machine import HostError
 from tap import Tap, skipAll
+from tree import SUITE
 from world import World, ownTable
 
 # Scenarios of a group share hosts of one kind (hostArguments).
@@ -43,11 +44,17 @@ GROUPS = {
 }
 
 
+def suiteOf(kind):
+    return artefacts.OLDER if kind == "older" else SUITE
+
+
 def hostArguments(kind, programs):
+    """@programs: those for each suite."""
+    suite = suiteOf(kind)
     if kind == "stock":
-        return unable.stockKernel()
-    return {"tables": {"IORT": ownTable(programs, canwbs=kind != "no-canwbs")},
-            "stage2": kind != "no-stage-2"}
+        return {"programs": programs[suite], **unable.stockKernel()}
+    return {"programs": programs[suite], "suite": suite, "stage2": kind != "no-stage-2",
+            "tables": {"IORT": ownTable(programs[SUITE], canwbs=kind != "no-canwbs")}}
 
 
 class Runner:
@@ -60,7 +67,7 @@ class Runner:
         while waiting:
             name = next(iter(waiting))
             try:
-                with World(self.programs, **hostArguments(kind, self.programs)) as world:
+                with World(**hostArguments(kind, self.programs)) as world:
                     self.onHost(world, waiting)
             except (HostError, RuntimeError) as error:
                 if name in waiting:     # not even begun
@@ -126,8 +133,9 @@ def main():
     # A test that is ended takes its host with it.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     try:
-        artefacts.everything()
-        programs = artefacts.programs(options.source, options.build)
+        suites = {SUITE, *(suiteOf(kind) for _, kind in groups)}
+        artefacts.everything(older=artefacts.OLDER in suites)
+        programs = {suite: artefacts.programs(options.source, options.build, suite) for suite in suites}
     except Unavailable as reason:
         return skipAll(reason)
     tap = Tap()

@@ -19,7 +19,7 @@ import artefacts
 import stackpath  # noqa: F401, the modules of tests/stack
 import topology
 from cpio import newc
-from tree import stackTree
+from tree import SUITE, stackTree
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 FIRMWARE = "/usr/share/AAVMF/AAVMF_CODE.no-secboot.fd"
@@ -53,10 +53,11 @@ def guestInitramfs():
 class EmulatedHost:
     """with EmulatedHost(programs) as host: host.run("virsh", "list") ..."""
 
-    def __init__(self, programs, stage2=True, tables=None, kernel=None, initramfs=b"", files=None):
+    def __init__(self, programs, stage2=True, tables=None, kernel=None, initramfs=b"", files=None,
+                 suite=SUITE):
         """@programs: ours for arm64. @tables: {name: bytes} of ACPI tables to put in the place of
-        QEMU's; @files: more for the second disk, {name: path}."""
-        self.programs, self.stage2, self.tables = programs, stage2, tables or {}
+        QEMU's; @files: more for the second disk, {name: path}; @suite: that of Debian whose libvirt and QEMU it has."""
+        self.programs, self.stage2, self.tables, self.suite = programs, stage2, tables or {}, suite
         self.kernel, self.initramfs, self.files = kernel or artefacts.kernel(), initramfs, files or {}
         self.dir = self.qemu = self.agent = None
 
@@ -119,7 +120,7 @@ class EmulatedHost:
             self.qemu = subprocess.Popen(
                 ["setpriv", "--pdeathsig", "KILL", "--", "unshare", "--mount", "--pid", "--net",
                  "--fork", "--kill-child", "--", "bash", "-c",
-                 START_QEMU, "bash", self.dir, artefacts.image(), stackTree()] + self._arguments(),
+                 START_QEMU, "bash", self.dir, artefacts.image(self.suite), stackTree()] + self._arguments(),
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=ENVIRONMENT)
         self._connect(time.monotonic() + BOOT_SECONDS)
 
@@ -212,6 +213,11 @@ class EmulatedHost:
             if time.monotonic() > end:
                 raise HostError(f"libvirtd does not answer: {self.virsh('version').stderr}")
             time.sleep(0.2)
+
+    def restartLibvirt(self):
+        """Its daemon reads its settings again."""
+        self.sh('pid=$(cat /run/libvirtd.pid); kill "$pid"; while [ -e "/proc/$pid" ]; do sleep 0.1; done')
+        self.startLibvirt()
 
     def __exit__(self, *unused):
         if self.agent:

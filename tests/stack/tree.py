@@ -74,16 +74,25 @@ OLDER = {
 }
 
 
-def debianTree(directory, packages, *options, suite=SUITE, backports=()):
-    """Makes a tree of these packages of @suite with mmdebstrap, and @backports of its backports."""
+def _preferring(suite, sources):
+    """Options of mmdebstrap."""
+    pins = "".join(f"Package: src:{name}\\nPin: release n={suite}-backports\\nPin-Priority: 900\\n\\n" for name in sources)
+    return [f"--setup-hook=printf '{pins}' >\"$1/etc/apt/preferences.d/backports\""] if sources else []
+
+
+def debianTree(directory, packages, *options, suite=SUITE, backports=(), preferred=()):
+    """Makes a tree of these packages of @suite with mmdebstrap, and @backports of its backports.
+
+    Where nothing of the tree can run, @preferred says it instead: source packages that are taken of the backports.
+    """
     passed = [f'--aptopt={name} "{value}"' for name, value in passedOnOptions()]
-    lines = [sourceLine(suite)] + ([sourceLine(f"{suite}-backports")] if backports else [])
+    lines = [sourceLine(suite)] + ([sourceLine(f"{suite}-backports")] if backports or preferred else [])
     # The rest stays of @suite, so that they come after it; nothing starts there.
     install = (f"apt-get -qq -y -t {suite}-backports --no-install-recommends install " + " ".join(backports))
     hooks = ["--customize-hook=printf '#!/bin/sh\\nexit 101\\n' >\"$1/usr/sbin/policy-rc.d\"; "
              f"chmod 755 \"$1/usr/sbin/policy-rc.d\"; chroot \"$1\" {install}"] if backports else []
     runTool([findProgram("mmdebstrap"), "--mode=root", "--format=directory",
-             "--include=" + ",".join(packages)] + passed + hooks
+             "--include=" + ",".join(packages)] + passed + hooks + _preferring(suite, preferred)
             + list(options) + [suite, directory] + lines,
             f"cannot build the Debian {suite} tree")
 
