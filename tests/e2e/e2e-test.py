@@ -19,6 +19,7 @@ import stackpath  # noqa: F401, the modules of tests/stack
 import artefacts
 import classpage
 import hotplug
+import override
 import placement
 import probe
 import runalone
@@ -33,6 +34,7 @@ from world import World, ownTable
 # Scenarios of a group share hosts of one kind (hostArguments).
 GROUPS = {
     "placement": ({**placement.SCENARIOS, **unable.ON_NESTING}, "nesting"),
+    "override": (override.SCENARIOS, "older"),
     "hotplug": (hotplug.SCENARIOS, "nesting"),
     "service": (throughservice.SCENARIOS, "nesting"),
     "probe": (probe.SCENARIOS, "nesting"),

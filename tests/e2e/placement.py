@@ -78,12 +78,15 @@ NUMA_HEAD = """
 NUMA_CPU = """<numa><cell id='0' cpus='0' memory='320' unit='MiB'/><cell id='1' cpus='1' memory='320' unit='MiB'/></numa>"""
 
 
-def nodes(tap, world, name):
-    """Guest cells with memory of the SMMUs' nodes, crosswise: the buses get the right cells."""
-    serials, cells = ("B0", "C0"), {0: "1", 1: "0"}
-    xml = domain([hostdev(world.address(serial)) for serial in serials] + [REQUEST], head=NUMA_HEAD,
-                 cpu=NUMA_CPU, vcpus=2)
-    plan, guest, (_, devices) = runPlaced(tap, world, name, xml, 2, serials)
+def requestNodes(serials, world):
+    """Guest cells with memory of the SMMUs' nodes, crosswise."""
+    return domain([hostdev(world.address(serial)) for serial in serials] + [REQUEST], head=NUMA_HEAD,
+                  cpu=NUMA_CPU, vcpus=2)
+
+
+def compareNodes(tap, world, name, plan, devices, serials):
+    """The buses have the right cells."""
+    cells = {0: "1", 1: "0"}
     for serial in serials:
         cell = cells[world.hardware[serial].node]
         (vsmmu,) = [vsmmu for vsmmu in plan["vsmmus"] if vsmmu["host"] == world.hardware[serial].smmu]
@@ -91,6 +94,12 @@ def nodes(tap, world, name):
                vsmmu)
         seen = [device.node for device in devices.values() if device.serial == serial]
         tap.ok(seen == [cell], f"{name}: the guest has {serial} on node {cell}", seen)
+
+
+def nodes(tap, world, name):
+    serials = ("B0", "C0")
+    plan, guest, (_, devices) = runPlaced(tap, world, name, requestNodes(serials, world), 2, serials)
+    compareNodes(tap, world, name, plan, devices, serials)
     endPlaced(tap, world, name, guest, serials)
 
 

@@ -9,6 +9,7 @@ import re
 import xml.etree.ElementTree as ElementTree
 
 import artefacts
+import commandline
 import iort
 import stackpath  # noqa: F401, the modules of tests/stack
 import topology
@@ -177,6 +178,8 @@ def guestBuses(expanded):
 
 def expectedPlaces(plan, expanded):
     """({host address: (guest address, host SMMU, number of its vSMMU)}, [(first, last) ID of each])."""
+    if commandline.placesDevices(expanded):
+        return commandline.expectedPlaces(plan, expanded)
     buses, places, spans = guestBuses(expanded), {}, []
     for number, vsmmu in enumerate(plan["vsmmus"]):
         for device in vsmmu["devices"]:
