@@ -33,7 +33,7 @@ from world import World, ownTable
 
 # Scenarios of a group share hosts of one kind (hostArguments).
 GROUPS = {
-    "placement": ({**placement.SCENARIOS, **unable.ON_NESTING}, "nesting"),
+    "placement": ({**placement.SCENARIOS, **override.ON_NESTING, **unable.ON_NESTING}, "nesting"),
     "override": (override.SCENARIOS, "older"),
     "hotplug": (hotplug.SCENARIOS, "nesting"),
     "service": (throughservice.SCENARIOS, "nesting"),

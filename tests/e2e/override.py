@@ -1,12 +1,16 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Scenarios: domains in the words of Debian 13's libvirt, on a host of its own, and what that must allow for those."""
+"""Scenarios: domains in the words of older libvirts, and what the host must allow for those.
+
+Debian 13's libvirt, on a host of its own, has a word for nothing. The forms between its and the newest are given to the
+newest, which takes them too.
+"""
 
 import json
 
 from artefacts import QEMU_CONF
-from guest import NAME
+from guest import NAME, Guest
 from placement import compareNodes, request, requestNodes, virtualFunctions
-from world import givenBack, runPlaced
+from world import ScenarioError, compareGuest, endPlaced, givenBack, runPlaced
 
 CONF, HOOK = "/etc/libvirt/qemu.conf", "/etc/libvirt/hooks/qemu"
 # libvirt's own list, which the setting replaces.
@@ -126,5 +130,47 @@ def placed(tap, world, name):
     world.tidy()
 
 
+# Of versions of which there is no host: what has to be in the domain.
+BETWEEN = {
+    "11.10": ("<qemu:arg value='iommufd,id=iommufd0'/>", "<qemu:property name='iommufd' "),
+    "12.1": ("<driver iommufd='yes'/>",),
+    "12.6": ("<iommufd enabled='yes'/>",),
+}
+
+
+def between(version):
+    def scenario(tap, world, name):
+        serials = ("B0", "C0")
+        xml = request(serials, world)
+        plan = world.plan(xml)
+        text = world.host.viommu("-q", "expand", "--libvirt-version", version, "-", stdin=xml).stdout
+        tap.ok(all(word in text for word in BETWEEN[version] + ("<qemu:property name='accel' ",)) and
+               "accel='on'" not in text, f"{name}: the domain is in the words of {version}", text)
+        done = world.host.virsh("define", "--validate", "/dev/stdin", stdin=text)
+        tap.ok(done.returncode == 0, f"{name}: virsh define --validate", done.stderr)
+        dumped = world.host.virsh("dumpxml", "--inactive", NAME).stdout
+        again = world.host.viommu("-q", "expand", "--libvirt-version", version, "-", stdin=dumped)
+        tap.ok(again.stdout == dumped, f"{name}: viommu expand leaves what libvirt prints as it is", again.stdout)
+        done = world.host.virsh("start", NAME)
+        if done.returncode:
+            raise ScenarioError(f"virsh start: {done.stderr}")
+        guest = Guest(world.host)
+        compareGuest(tap, world, name, plan, dumped, guest, guest.awaitBoot(), serials)
+        endPlaced(tap, world, name, guest, serials)
+    return scenario
+
+
+def selfOpened(scenario):
+    """QEMU may open devices in this scenario alone."""
+    def run(tap, world, name):
+        allow(world)
+        try:
+            scenario(tap, world, name)
+        finally:
+            allow(world, (), ())
+    return run
+
+
 SCENARIOS = {"override-denied": denied, "override-again": again, "override-drives": allowed(placed),
              "override-functions": allowed(virtualFunctions)}
+ON_NESTING = {"words-12.6": between("12.6"), "words-12.1": between("12.1"), "words-11.10": selfOpened(between("11.10"))}
