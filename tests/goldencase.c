@@ -18,7 +18,20 @@
 #define HOST_SUFFIX ".sysfs"
 
 /* What stands behind CASE.HOST; the longest that fits counts. */
-static const char *const expectations[] = { ".viommu.xml", ".xml", ".args", ".err" };
+static const char *const expectations[] = {
+    ".viommu.xml",
+    ".rfc-v3.args",
+    ".rfc-v3.err",
+    ".rfc-accel.args",
+    ".rfc-accel.err",
+    ".rfc-nested.args",
+    ".rfc-nested.err",
+    ".rfc-machine.args",
+    ".rfc-machine.err",
+    ".xml",
+    ".args",
+    ".err",
+};
 
 void
 goldenEnter(void)
@@ -269,7 +282,7 @@ render(goldenResult *result, GError **error)
 
     if (!viommuInputFit(input, placement, error))
         return;
-    args = qemuViommuArgs(input->dom, placement->plan, QEMU_VIOMMU_OPEN_BY_CALLER);
+    args = qemuViommuArgs(input->dom, placement->plan, NULL, QEMU_VIOMMU_OPEN_BY_CALLER, error);
     result->args = qemuViommuFormatLines(args);
     if (!*result->args)
         g_clear_pointer(&result->args, g_free);
@@ -312,6 +325,23 @@ goldenRun(const goldenCase *item, const char *file, const char *manifest)
     if (err->len)
         result->err = g_string_free(g_steal_pointer(&err), FALSE);
     return g_steal_pointer(&result);
+}
+
+char *
+goldenDialect(const goldenResult *result, qemuViommuDialect dialect, char **ret_refusal)
+{
+    g_autoptr(GString) err = g_string_new(NULL);
+    g_autoptr(GError) error = NULL;
+    g_autoptr(GPtrArray) args = NULL;
+    qemuViommuWords words;
+
+    qemuViommuWordsInit(&words, dialect, NULL);
+    args = qemuViommuArgs(result->input->dom, result->placement->plan, &words, QEMU_VIOMMU_OPEN_BY_CALLER, &error);
+    if (args)
+        return qemuViommuFormatLines(args);
+    appendError(err, error);
+    *ret_refusal = g_string_free(g_steal_pointer(&err), FALSE);
+    return NULL;
 }
 
 void

@@ -6,6 +6,7 @@
 #pragma once
 
 #include "load.h"
+#include "qemu_viommu_caps.h"
 
 #include <glib.h>
 #include <stdbool.h>
@@ -47,5 +48,9 @@ typedef struct {
 /* Takes the domain in @file (NULL: the case's own) through viommu, on the host recorded in
  * @manifest (NULL: the case's own), with the options of the case. Free with goldenResultFree. */
 goldenResult *goldenRun(const goldenCase *item, const char *file, const char *manifest);
+
+/* What `argv --format json --dialect` prints of a domain that was not refused; NULL if it is refused so, with what is
+ * said on standard error in *@ret_refusal. Free with g_free. */
+char *goldenDialect(const goldenResult *result, qemuViommuDialect dialect, char **ret_refusal);
 void goldenResultFree(goldenResult *result);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(goldenResult, goldenResultFree)

@@ -6,6 +6,8 @@
  *     CASE.HOST.xml         what `viommu expand` makes of it on hosts/HOST.sysfs, and beside it
  *     CASE.HOST.args        what `viommu argv --format json` prints (no file: nothing)
  *     CASE.HOST.viommu.xml  optional: `viommu expand --dialect viommu`
+ *     CASE.HOST.DIALECT.args  optional: `viommu argv --format json --dialect DIALECT`, of a patched QEMU,
+ *     CASE.HOST.DIALECT.err   or how that refuses the placement
  *     CASE.HOST.err         or, alone: how it is refused, as on standard error
  *     CASE.network.xml      optional: the --network of the case
  *     CASE.opts             optional: options, lines such as "qemu 11.0"
@@ -54,17 +56,39 @@ compare(const goldenCase *item, const char *suffix, const char *actual)
     g_test_message("%s was rewritten", what);
 }
 
-/* Whether a viommu dialect is expected is for the file to say. */
+/* Of a QEMU's dialect there is one file or none: arguments, or why there are none. */
+static void
+compareDialect(const goldenCase *item, const goldenResult *result, qemuViommuDialect dialect)
+{
+    const char *name = qemuViommuDialectName(dialect);
+    g_autofree char *args = g_strdup_printf(".%s.args", name);
+    g_autofree char *err = g_strdup_printf(".%s.err", name);
+    g_autofree char *hasArgs = goldenRead(item, args);
+    g_autofree char *hasErr = goldenRead(item, err);
+    g_autofree char *refusal = NULL;
+    g_autofree char *text = NULL;
+
+    if (!hasArgs && !hasErr)
+        return;
+    text = result->err ? NULL : goldenDialect(result, dialect, &refusal);
+    compare(item, args, text);
+    compare(item, err, refusal);
+}
+
+/* Whether a dialect is expected is for the file to say. */
 static void
 compareAll(const goldenCase *item, const goldenResult *result)
 {
     g_autofree char *dialect = goldenRead(item, ".viommu.xml");
+    qemuViommuDialect i;
 
     compare(item, ".err", result->err);
     compare(item, ".xml", result->err ? NULL : result->native);
     compare(item, ".args", result->err ? NULL : result->args);
     if (dialect)
         compare(item, ".viommu.xml", result->err ? NULL : result->viommu);
+    for (i = QEMU_VIOMMU_DIALECT_RFC_V3; i <= QEMU_VIOMMU_DIALECT_RFC_MACHINE; i++)
+        compareDialect(item, result, i);
 }
 
 static char *

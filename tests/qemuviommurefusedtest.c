@@ -350,7 +350,7 @@ runTests(const testRefusal *tests, size_t count)
         g_autoptr(viommuDomain) dom = parse(&tests[i]);
         g_autoptr(viommuPlan) plan = newPlan();
         g_autoptr(GError) error = NULL;
-        g_autoptr(GPtrArray) args = qemuViommuFullArgs(dom, plan, &error);
+        g_autoptr(GPtrArray) args = qemuViommuFullArgs(dom, plan, NULL, &error);
 
         if (args)
             g_test_message("not refused: %s", tests[i].error);
@@ -368,7 +368,7 @@ testNothingWrong(void)
     g_autoptr(viommuDomain) dom = parse(&right);
     g_autoptr(viommuPlan) plan = newPlan();
     g_autoptr(GError) error = NULL;
-    g_autoptr(GPtrArray) args = qemuViommuFullArgs(dom, plan, &error);
+    g_autoptr(GPtrArray) args = qemuViommuFullArgs(dom, plan, NULL, &error);
 
     g_assert_no_error(error);
     g_assert_cmpuint(args->len, >, 10);
@@ -385,7 +385,7 @@ testNetwork(void)
     virPCIAddr pf = { .bus = 1 };
 
     viommuDomainBindNetwork(dom, "vfs", &pf);
-    g_assert_null(qemuViommuFullArgs(dom, plan, &error));
+    g_assert_null(qemuViommuFullArgs(dom, plan, NULL, &error));
     g_assert_cmpstr(error->message, ==,
                     "line 4: network 'vfs' lets libvirt choose the host device; name one with <interface "
                     "type='hostdev'>");

@@ -314,7 +314,7 @@ testPart(gconstpointer data)
     plan->hole64KiB = parts[number].hole64KiB;
     for (i = 0; i < MAX_SMMUS && parts[number].smmus[i].controller; i++)
         addSMMU(plan, dom, &parts[number].smmus[i]);
-    args = qemuViommuArgs(dom, plan, parts[number].open);
+    args = qemuViommuArgs(dom, plan, NULL, parts[number].open, NULL);
     text = joinArgs(args);
     g_strdelimit(text, "\"", '\'');
     g_assert_cmpstr(text, ==, parts[number].expected);
@@ -526,7 +526,7 @@ testFull(gconstpointer data)
     plan = planOn(dom, words[1], &topo);
     if (!plan)
         return;
-    args = qemuViommuFullArgs(dom, plan, &error);
+    args = qemuViommuFullArgs(dom, plan, NULL, &error);
     if (g_str_equal(words[2], "args")) {
         g_assert_no_error(error);
         text = qemuViommuFormatShell(args);
@@ -542,8 +542,8 @@ static char *
 argsOf(const viommuDomain *dom, const viommuPlan *plan, bool full)
 {
     g_autoptr(GError) error = NULL;
-    g_autoptr(GPtrArray) args = full ? qemuViommuFullArgs(dom, plan, &error)
-                                     : qemuViommuArgs(dom, plan, QEMU_VIOMMU_OPEN_BY_CALLER);
+    g_autoptr(GPtrArray) args = full ? qemuViommuFullArgs(dom, plan, NULL, &error)
+                                     : qemuViommuArgs(dom, plan, NULL, QEMU_VIOMMU_OPEN_BY_CALLER, NULL);
 
     /* where it is refused does not matter, but that it is */
     if (!args)
@@ -600,12 +600,12 @@ addExpandedTests(const char *dir)
     if (!files)
         g_error("%s is not there", dir);
     while ((name = g_dir_read_name(files))) {
-        g_auto(GStrv) words = g_strsplit(name, ".", 2);
+        g_auto(GStrv) words = g_strsplit(name, ".", -1);
         g_autofree char *network = g_strdup_printf("%s/%s.network.xml", dir, words[0]);
         g_autofree char *opts = g_strdup_printf("%s/%s.opts", dir, words[0]);
         g_autofree char *test = g_strdup_printf("/qemuviommu/expanded/%s", name);
 
-        if (g_str_has_suffix(name, ".args") && !g_file_test(network, G_FILE_TEST_EXISTS) &&
+        if (g_strv_length(words) == 3 && g_str_has_suffix(name, ".args") && !g_file_test(network, G_FILE_TEST_EXISTS) &&
             !g_file_test(opts, G_FILE_TEST_EXISTS))
             g_test_add_data_func_full(test, g_build_filename(dir, name, NULL), testExpanded, g_free);
     }

@@ -27,10 +27,10 @@ cmdArgv(const viommuOptions *opts, char **args, GString *out, GError **error)
     if (placement->refused)
         return VIOMMU_EXIT_REFUSED;
     if (opts->full)
-        argv = qemuViommuFullArgs(input->dom, placement->plan, error);
+        argv = qemuViommuFullArgs(input->dom, placement->plan, NULL, error);
     else
-        argv = qemuViommuArgs(input->dom, placement->plan,
-                              json ? QEMU_VIOMMU_OPEN_BY_CALLER : QEMU_VIOMMU_OPEN_BY_QEMU);
+        argv = qemuViommuArgs(input->dom, placement->plan, NULL,
+                              json ? QEMU_VIOMMU_OPEN_BY_CALLER : QEMU_VIOMMU_OPEN_BY_QEMU, error);
     if (!argv) {
         viommuLoadPrefix(error, args[0]);
         return VIOMMU_EXIT_REFUSED;

@@ -257,7 +257,7 @@ cmdRun(const viommuOptions *opts, char **args, GString *out, GError **error)
     viommuReportFindings(placement->findings, opts->quiet);
     if (placement->refused)
         return VIOMMU_EXIT_REFUSED;
-    argv = qemuViommuFullArgs(input->dom, placement->plan, error);
+    argv = qemuViommuFullArgs(input->dom, placement->plan, NULL, error);
     if (!argv) {
         viommuLoadPrefix(error, args[0]);
         return VIOMMU_EXIT_REFUSED;

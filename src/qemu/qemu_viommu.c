@@ -8,6 +8,7 @@
 #include "qemu_viommu_assigned.h"
 #include "qemu_viommu_bus.h"
 #include "qemu_viommu_override.h"
+#include "qemu_viommu_places.h"
 #include "qemu_viommu_smmu.h"
 
 static void
@@ -33,20 +34,53 @@ fixAddresses(const GPtrArray *buses, const GPtrArray *assigned)
         qemuViommuBusesFixAddress(buses, &((qemuViommuAssigned *)g_ptr_array_index(assigned, i))->addr);
 }
 
-GPtrArray *
-qemuViommuArgs(const viommuDomain *dom, const viommuPlan *plan, qemuViommuOpen open)
+/* Everything but buses and vSMMUs, which that QEMU makes. */
+static void
+placedByQEMU(const viommuPlan *plan, const qemuViommuWords *words, GPtrArray *assigned, GPtrArray *args)
 {
-    GPtrArray *args = qemuViommuArgsNew();
+    size_t i;
+
+    qemuViommuPlacesArgs(words, plan, args);
+    for (i = 0; i < assigned->len; i++)
+        ((qemuViommuAssigned *)g_ptr_array_index(assigned, i))->byQEMU = true;
+}
+
+static void
+placed(const viommuDomain *dom, const viommuPlan *plan, const qemuViommuWords *words, GPtrArray *assigned,
+       GPtrArray *args)
+{
     g_autoptr(GPtrArray) buses = qemuViommuBusesOfPlan(dom, plan);
-    g_autoptr(GPtrArray) assigned = qemuViommuAssignedOfDomain(dom, plan);
 
     fixAddresses(buses, assigned);
+    qemuViommuMachineWords(words, plan, args);
+    qemuViommuBusesArgs(buses, dom, args);
+    qemuViommuSMMUArgs(dom, plan, words, args);
+}
+
+GPtrArray *
+qemuViommuArgs(const viommuDomain *dom, const viommuPlan *plan, const qemuViommuWords *words, qemuViommuOpen open,
+               GError **error)
+{
+    g_autoptr(GPtrArray) args = qemuViommuArgsNew();
+    g_autoptr(GPtrArray) assigned = qemuViommuAssignedOfDomain(dom, plan);
+    qemuViommuWords native;
+
+    if (!words) {
+        qemuViommuWordsInit(&native, QEMU_VIOMMU_DIALECT_NATIVE, NULL);
+        words = &native;
+    }
+    if (!qemuViommuWordsFit(words, dom, plan, error))
+        return NULL;
     if (plan->hole64KiB && plan->vsmmus->len > 0)
         qemuViommuArgsAddf(args, "-machine", "highmem-mmio-size=%" G_GUINT64_FORMAT "K", plan->hole64KiB);
-    qemuViommuBusesArgs(buses, dom, args);
-    qemuViommuSMMUArgs(dom, plan, args);
-    qemuViommuAssignedArgs(dom, assigned, open, args);
+    if (words->driver)
+        placed(dom, plan, words, assigned, args);
+    else if (plan->vsmmus->len > 0)
+        placedByQEMU(plan, words, assigned, args);
+    qemuViommuAssignedArgs(dom, assigned, words->driver ? open : QEMU_VIOMMU_OPEN_BY_QEMU, args);
     /* Nothing is lost by an override that libvirt would refuse the domain for. */
     qemuViommuApplyOverride(dom, plan, args, NULL);
-    return args;
+    if (!words->driver)
+        qemuViommuPlacesDevices(args);
+    return g_steal_pointer(&args);
 }

@@ -5,7 +5,7 @@
  */
 #pragma once
 
-#include "viommu_plan.h"
+#include "qemu_viommu_words.h"
 
 #include <glib.h>
 
@@ -22,13 +22,16 @@ typedef enum {
 } qemuViommuOpen;
 
 /* The vSMMU part of @plan, with the 64-bit window that it needs; nothing for a plan without vSMMUs. The same
- * whether @dom was expanded or not. Returns an array that owns qemuViommuArg. */
-GPtrArray *qemuViommuArgs(const viommuDomain *dom, const viommuPlan *plan, qemuViommuOpen open);
+ * whether @dom was expanded or not. NULL for @words: those of QEMU 11.1, which has one for everything. Returns an
+ * array that owns qemuViommuArg, or NULL with VIOMMU_ERROR_REFUSED: what @words cannot say (qemuViommuWordsFit). */
+GPtrArray *qemuViommuArgs(const viommuDomain *dom, const viommuPlan *plan, const qemuViommuWords *words,
+                          qemuViommuOpen open, GError **error);
 
 /* The whole command line, first the emulator's own path as the option of the first argument; QEMU opens
  * everything by itself. Elements that are not translated (docs/argv.rst) are refused (VIOMMU_ERROR_REFUSED,
- * with the line), never left out. */
-GPtrArray *qemuViommuFullArgs(const viommuDomain *dom, const viommuPlan *plan, GError **error);
+ * with the line), never left out; so is what @words cannot say, and a QEMU that places by itself. */
+GPtrArray *qemuViommuFullArgs(const viommuDomain *dom, const viommuPlan *plan, const qemuViommuWords *words,
+                              GError **error);
 
 /* The arguments as one shell command over several lines, quoted for sh. */
 char *qemuViommuFormatShell(const GPtrArray *args);

@@ -147,7 +147,8 @@ writeAssigned(const viommuDomain *dom, const qemuViommuAssigned *assigned, qemuV
     qemuViommuSetString(props, "failover_pair_id", viommuXMLAttr(teaming, "persistent"));
     if (assigned->iommufd)
         json_object_set_string_member(props, "iommufd", IOMMUFD_ID);
-    qemuViommuSetAddress(props, bus, &assigned->addr);
+    if (!assigned->byQEMU)
+        qemuViommuSetAddress(props, bus, &assigned->addr);
     qemuViommuSetROM(props, node);
     qemuViommuArgsAddJSON(args, "-device", props);
 }

@@ -14,6 +14,7 @@ typedef struct {
     virPCIAddr host;
     viommuGuestAddr addr;
     bool placed;           /* addr is where it sits: planned, or found by who builds the whole */
+    bool byQEMU;           /* QEMU finds a place below a vSMMU by itself: no address is written */
     bool iommufd;          /* else the device goes through a VFIO group */
     char *id;
 } qemuViommuAssigned;

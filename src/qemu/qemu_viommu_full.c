@@ -184,6 +184,18 @@ checkDomain(const viommuDomain *dom, GError **error)
     return false;
 }
 
+/* A QEMU that places by itself puts its buses on pcie.0 before it reads where the other devices go. */
+static bool
+checkWords(const qemuViommuFull *full, GError **error)
+{
+    if (full->words->driver)
+        return qemuViommuWordsFit(full->words, full->dom, full->plan, error);
+    viommuErrorAt(error, VIOMMU_ERROR_REFUSED, 0,
+                  "with the dialect %s QEMU takes slots of pcie.0 for its own buses, so that the whole domain is not translated: leave out --full",
+                  qemuViommuDialectName(full->words->dialect));
+    return false;
+}
+
 static bool
 skipArgs(qemuViommuFull *full, const viommuDevice *device, GError **error)
 {
@@ -289,8 +301,8 @@ iommuArgs(qemuViommuFull *full, GPtrArray *args, const char **ret_machine, GErro
 {
     *ret_machine = NULL;
     if (!viommuDomainIsRequest(full->dom))
-        return qemuViommuPlainIOMMUArgs(full->dom, args, ret_machine, error);
-    qemuViommuSMMUArgs(full->dom, full->plan, args);
+        return qemuViommuPlainIOMMUArgs(full->dom, full->words, args, ret_machine, error);
+    qemuViommuSMMUArgs(full->dom, full->plan, full->words, args);
     return true;
 }
 
@@ -333,6 +345,7 @@ writeAll(qemuViommuFull *full, GError **error)
     full->args = g_steal_pointer(&head);
     if (!good || !qemuViommuMachineArgs(full, iommu, error))
         return false;
+    qemuViommuMachineWords(full->words, full->plan, full->args);
     qemuViommuBusesArgs(full->buses, dom, full->args);
     qemuViommuArgsAppend(full->args, g_steal_pointer(&smmus));
     qemuViommuArgsAppend(full->args, g_steal_pointer(&devices));
@@ -341,11 +354,16 @@ writeAll(qemuViommuFull *full, GError **error)
 }
 
 GPtrArray *
-qemuViommuFullArgs(const viommuDomain *dom, const viommuPlan *plan, GError **error)
+qemuViommuFullArgs(const viommuDomain *dom, const viommuPlan *plan, const qemuViommuWords *words, GError **error)
 {
-    g_auto(qemuViommuFull) full = { .dom = dom, .plan = plan };
+    g_auto(qemuViommuFull) full = { .dom = dom, .plan = plan, .words = words };
+    qemuViommuWords native;
 
-    if (!checkDomain(dom, error) || !qemuViommuCheckKnown(dom, error))
+    if (!words) {
+        qemuViommuWordsInit(&native, QEMU_VIOMMU_DIALECT_NATIVE, NULL);
+        full.words = &native;
+    }
+    if (!checkDomain(dom, error) || !checkWords(&full, error) || !qemuViommuCheckKnown(dom, error))
         return NULL;
     full.buses = qemuViommuBusesOfDomain(dom, plan, error);
     if (!full.buses)

@@ -11,6 +11,7 @@
 typedef struct {
     const viommuDomain *dom;
     const viommuPlan *plan;
+    const qemuViommuWords *words;
     GPtrArray *args;        /* what is written now */
     GPtrArray *buses;       /* of qemuViommuBus */
     GHashTable *counters;   /* name -> number of ids given out */

@@ -35,39 +35,15 @@ makeId(const viommuIOMMU *iommu, size_t place)
     return name ? g_strdup(name) : g_strdup_printf("iommu%zu", place);
 }
 
-static void
-setOnOff(JsonObject *props, const char *name, int value)
-{
-    if (value >= 0)
-        json_object_set_string_member(props, name, value ? "on" : "off");
-}
-
-static void
-setBits(JsonObject *props, const char *name, int value)
-{
-    g_autofree char *text = value >= 0 ? g_strdup_printf("%d", value) : NULL;
-
-    qemuViommuSetString(props, name, text);
-}
-
-static void
-setFeatures(JsonObject *props, const viommuFeatures *features)
-{
-    setOnOff(props, "ats", features->ats);
-    setOnOff(props, "ril", features->ril);
-    setBits(props, "ssidsize", features->ssidsize);
-    setBits(props, "oas", features->oas);
-    setOnOff(props, "cmdqv", features->cmdqv);
-}
-
 static JsonObject *
-smmuNew(const viommuDomain *dom, unsigned controller, const viommuIOMMU *iommu, size_t place)
+smmuNew(const viommuDomain *dom, const qemuViommuWords *words, unsigned controller, const viommuIOMMU *iommu,
+        size_t place)
 {
-    JsonObject *props = qemuViommuDeviceNew("arm-smmuv3");
+    JsonObject *props = qemuViommuDeviceNew(words->driver);
     g_autofree char *bus = qemuViommuBusName(dom, controller);
     g_autofree char *id = makeId(iommu, place);
 
-    json_object_set_string_member(props, "primary-bus", bus);
+    json_object_set_string_member(props, words->bus, bus);
     json_object_set_string_member(props, "id", id);
     return props;
 }
@@ -109,7 +85,7 @@ firstReplaced(const viommuDomain *dom, const placedSMMU *list, size_t count)
 }
 
 void
-qemuViommuSMMUArgs(const viommuDomain *dom, const viommuPlan *plan, GPtrArray *args)
+qemuViommuSMMUArgs(const viommuDomain *dom, const viommuPlan *plan, const qemuViommuWords *words, GPtrArray *args)
 {
     size_t count = plan->vsmmus->len;
     g_autofree placedSMMU *list = g_new0(placedSMMU, count + 1);
@@ -128,14 +104,23 @@ qemuViommuSMMUArgs(const viommuDomain *dom, const viommuPlan *plan, GPtrArray *a
     }
     qsort(list, count, sizeof(*list), comparePlaced);
     for (i = 0; i < count; i++) {
-        g_autoptr(JsonObject) props = smmuNew(dom, list[i].vsmmu->controller, list[i].iommu, i);
+        const viommuVSMMU *vsmmu = list[i].vsmmu;
+        g_autoptr(JsonObject) props = smmuNew(dom, words, vsmmu->controller, list[i].iommu, i);
 
-        if (plan->accel) {
+        if (plan->accel && words->accel)
             json_object_set_boolean_member(props, "accel", TRUE);
-            setFeatures(props, &list[i].vsmmu->features);
-        }
+        if (plan->accel)
+            qemuViommuWordsSet(words, vsmmu, &vsmmu->features, props);
         qemuViommuArgsAddJSON(args, "-device", props);
     }
+}
+
+/* RFC v1 has the root bus, where the emulated devices are, behind no vSMMU only if it is told so. */
+void
+qemuViommuMachineWords(const qemuViommuWords *words, const viommuPlan *plan, GPtrArray *args)
+{
+    if (words->dialect == QEMU_VIOMMU_DIALECT_RFC_NESTED && plan->vsmmus->len)
+        qemuViommuArgsAdd(args, "-machine", g_strdup("default-bus-bypass-iommu=on"));
 }
 
 /* A feature or accel that is neither "on" nor "off", or a number out of range: libvirt refuses these. */
@@ -155,11 +140,14 @@ checkPlain(const viommuIOMMU *iommu, GError **error)
 }
 
 bool
-qemuViommuPlainIOMMUArgs(const viommuDomain *dom, GPtrArray *args, const char **ret_machine, GError **error)
+qemuViommuPlainIOMMUArgs(const viommuDomain *dom, const qemuViommuWords *words, GPtrArray *args,
+                         const char **ret_machine, GError **error)
 {
     size_t i;
 
     *ret_machine = NULL;
+    if (!qemuViommuWordsFitPlain(words, dom, error))
+        return false;
     for (i = 0; i < dom->iommus->len; i++) {
         const viommuIOMMU *iommu = g_ptr_array_index(dom->iommus, i);
         g_autoptr(JsonObject) props = NULL;
@@ -176,10 +164,10 @@ qemuViommuPlainIOMMUArgs(const viommuDomain *dom, GPtrArray *args, const char **
             *ret_machine = "smmuv3";
             continue;
         }
-        props = smmuNew(dom, (unsigned)iommu->pciBus, iommu, i);
+        props = smmuNew(dom, words, (unsigned)iommu->pciBus, iommu, i);
         if (iommu->accel != VIOMMU_UNSET)
             json_object_set_boolean_member(props, "accel", iommu->accel == 1);
-        setFeatures(props, &iommu->features);
+        qemuViommuWordsSet(words, NULL, &iommu->features, props);
         qemuViommuArgsAddJSON(args, "-device", props);
     }
     return true;
