@@ -9,6 +9,31 @@
 
 #include <string.h>
 
+static unsigned
+countSMMUs(const virSMMUTopology *topo)
+{
+    const GPtrArray *smmus = virSMMUTopologySMMUs(topo);
+    unsigned count = 0;
+    size_t i;
+
+    for (i = 0; i < smmus->len; i++)
+        count += ((virSMMU *)g_ptr_array_index(smmus, i))->kind == VIR_SMMU_KIND_SMMUV3;
+    return count;
+}
+
+static GPtrArray *
+makeArgs(const viommuInput *input, const viommuPlan *plan, GError **error)
+{
+    const viommuOptions *opts = input->opts;
+    qemuViommuOpen open = strcmp(opts->format, "json") == 0 ? QEMU_VIOMMU_OPEN_BY_CALLER : QEMU_VIOMMU_OPEN_BY_QEMU;
+    qemuViommuWords words;
+
+    qemuViommuWordsInit(&words, opts->qemuDialect ? opts->qemuDialect : QEMU_VIOMMU_DIALECT_NATIVE, NULL);
+    words.hostSMMUs = countSMMUs(input->host->topo);
+    return opts->full ? qemuViommuFullArgs(input->dom, plan, &words, error)
+                      : qemuViommuArgs(input->dom, plan, &words, open, error);
+}
+
 static viommuExit
 cmdArgv(const viommuOptions *opts, char **args, GString *out, GError **error)
 {
@@ -16,7 +41,6 @@ cmdArgv(const viommuOptions *opts, char **args, GString *out, GError **error)
     g_autoptr(viommuPlacement) placement = NULL;
     g_autoptr(GPtrArray) argv = NULL;
     g_autofree char *text = NULL;
-    bool json = strcmp(opts->format, "json") == 0;
 
     if (!input || !viommuInputLoad(input, error))
         return VIOMMU_EXIT_UNREACHABLE;
@@ -26,16 +50,12 @@ cmdArgv(const viommuOptions *opts, char **args, GString *out, GError **error)
     viommuReportFindings(placement->findings, opts->quiet);
     if (placement->refused)
         return VIOMMU_EXIT_REFUSED;
-    if (opts->full)
-        argv = qemuViommuFullArgs(input->dom, placement->plan, NULL, error);
-    else
-        argv = qemuViommuArgs(input->dom, placement->plan, NULL,
-                              json ? QEMU_VIOMMU_OPEN_BY_CALLER : QEMU_VIOMMU_OPEN_BY_QEMU, error);
+    argv = makeArgs(input, placement->plan, error);
     if (!argv) {
         viommuLoadPrefix(error, args[0]);
         return VIOMMU_EXIT_REFUSED;
     }
-    text = json ? qemuViommuFormatLines(argv) : qemuViommuFormatShell(argv);
+    text = strcmp(opts->format, "json") == 0 ? qemuViommuFormatLines(argv) : qemuViommuFormatShell(argv);
     g_string_append(out, text);
     return VIOMMU_EXIT_DONE;
 }
@@ -46,7 +66,7 @@ const viommuCmd viommuCmdArgv = {
     .help = "print QEMU's arguments for the vSMMUs of a domain",
     .formats = "shell|json",
     .options = VIOMMU_OPTION_NETWORK | VIOMMU_OPTION_POLICY | VIOMMU_OPTION_QEMU_VERSION |
-               VIOMMU_OPTION_FULL | VIOMMU_OPTION_PROBE,
+               VIOMMU_OPTION_QEMU_DIALECT | VIOMMU_OPTION_FULL | VIOMMU_OPTION_PROBE,
     .minArgs = 1,
     .maxArgs = 1,
     .run = cmdArgv,

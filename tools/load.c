@@ -309,6 +309,9 @@ getVersions(const viommuInput *input, viommuLibvirtVersions *ret_versions, GErro
         ret_versions->libvirt = input->opts->libvirtVersion;
     if (input->opts->qemuVersion)
         ret_versions->qemu = input->opts->qemuVersion;
+    /* A patched QEMU has what the newest has, whatever its number is. */
+    if (input->opts->qemuDialect > QEMU_VIOMMU_DIALECT_NATIVE)
+        ret_versions->qemu = 0;
     return true;
 }
 

@@ -22,6 +22,8 @@ static const viommuCmd *const commands[] = {
     &viommuCmdDefine, &viommuCmdRun, &viommuCmdComplete, NULL,
 };
 
+#define QEMU_DIALECTS "native|rfc-v3|rfc-accel|rfc-nested|rfc-machine"
+
 /* As they stand on the command line. */
 static struct {
     char *host;
@@ -67,6 +69,9 @@ static const struct {
     { VIOMMU_OPTION_DIALECT,
       { "dialect", 0, 0, G_OPTION_ARG_STRING, &given.dialect,
         "words of the result (default: those that libvirt has)", "native|override|viommu" } },
+    { VIOMMU_OPTION_QEMU_DIALECT,
+      { "dialect", 0, 0, G_OPTION_ARG_STRING, &given.dialect,
+        "words of the result (default: native, those of QEMU 11)", QEMU_DIALECTS } },
     { VIOMMU_OPTION_POLICY,
       { "policy", 0, 0, G_OPTION_ARG_STRING, &given.policy,
         "ask for domains that do not ask themselves, as viommud.conf can (default: off)",
@@ -183,6 +188,31 @@ parseVersion(const char *text, unsigned *ret_version)
     return true;
 }
 
+static char *
+readQemuDialect(viommuOptions *opts)
+{
+    opts->qemuDialect = qemuViommuDialectParse(given.dialect);
+    if (given.dialect && !opts->qemuDialect)
+        return g_strdup_printf("no dialect '%s', but " QEMU_DIALECTS, given.dialect);
+    if (given.qemuVersion && opts->qemuDialect > QEMU_VIOMMU_DIALECT_NATIVE)
+        return g_strdup("--qemu-version says nothing of a patched QEMU: leave it out, or --dialect");
+    return NULL;
+}
+
+static char *
+readDialect(const viommuCmd *cmd, viommuOptions *opts)
+{
+    if (cmd->options & VIOMMU_OPTION_QEMU_DIALECT)
+        return readQemuDialect(opts);
+    if (g_strcmp0(given.dialect, "viommu") == 0)
+        opts->dialect = VIOMMU_DIALECT_VIOMMU;
+    else if (g_strcmp0(given.dialect, "override") == 0)
+        opts->dialect = VIOMMU_DIALECT_OVERRIDE;
+    else if (given.dialect && strcmp(given.dialect, "native") != 0)
+        return g_strdup_printf("no dialect '%s', but native|override|viommu", given.dialect);
+    return NULL;
+}
+
 /* Checks the values of options; returns what is wrong (free with g_free) or NULL. */
 static char *
 readValues(const viommuCmd *cmd, viommuOptions *opts)
@@ -207,19 +237,13 @@ readValues(const viommuCmd *cmd, viommuOptions *opts)
         return g_strdup_printf("'%s' has no format '%s', but %s", cmd->name, given.format,
                                cmd->formats);
     opts->format = given.format ? given.format : g_intern_string(formats[0]);
-    if (g_strcmp0(given.dialect, "viommu") == 0)
-        opts->dialect = VIOMMU_DIALECT_VIOMMU;
-    else if (g_strcmp0(given.dialect, "override") == 0)
-        opts->dialect = VIOMMU_DIALECT_OVERRIDE;
-    else if (given.dialect && strcmp(given.dialect, "native") != 0)
-        return g_strdup_printf("no dialect '%s', but native|override|viommu", given.dialect);
     if (given.policy && !viommuPolicyParse(given.policy, &opts->policy))
         return g_strdup_printf("no policy '%s', but off|smmuv3|aarch64", given.policy);
     if (!parseVersion(given.libvirtVersion, &opts->libvirtVersion))
         return g_strdup_printf("'%s' is no version such as 12.8", given.libvirtVersion);
     if (!parseVersion(given.qemuVersion, &opts->qemuVersion))
         return g_strdup_printf("'%s' is no version such as 11.1", given.qemuVersion);
-    return NULL;
+    return readDialect(cmd, opts);
 }
 
 /* Standard output was closed when the program began. What stands there now is /dev/null. */

@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include "qemu_viommu_caps.h"
 #include "viommu_expand.h"
 
 #include <glib.h>
@@ -28,6 +29,7 @@ typedef enum {
     VIOMMU_OPTION_POLICY = 1 << 6,
     VIOMMU_OPTION_PROBE = 1 << 7,
     VIOMMU_OPTION_RUN = 1 << 8,
+    VIOMMU_OPTION_QEMU_DIALECT = 1 << 9, /* --dialect, with other values */
 } viommuOptionSet;
 
 typedef struct {
@@ -43,6 +45,7 @@ typedef struct {
     bool bind;
     const char *user;    /* NULL: who calls */
     viommuDialect dialect;
+    qemuViommuDialect qemuDialect; /* NONE: not given */
     viommuPolicy policy;
     unsigned libvirtVersion; /* 1000 * major + minor; 0: not given */
     unsigned qemuVersion;
