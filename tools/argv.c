@@ -26,12 +26,21 @@ makeArgs(const viommuInput *input, const viommuPlan *plan, GError **error)
 {
     const viommuOptions *opts = input->opts;
     qemuViommuOpen open = strcmp(opts->format, "json") == 0 ? QEMU_VIOMMU_OPEN_BY_CALLER : QEMU_VIOMMU_OPEN_BY_QEMU;
+    const char *why;
+    qemuViommuDialect dialect = opts->qemuDialect;
     qemuViommuWords words;
+    GPtrArray *args;
 
-    qemuViommuWordsInit(&words, opts->qemuDialect ? opts->qemuDialect : QEMU_VIOMMU_DIALECT_NATIVE, NULL);
+    if (!dialect && input->caps)
+        dialect = qemuViommuCapsDialect(input->caps, &why);
+    qemuViommuWordsInit(&words, dialect ? dialect : QEMU_VIOMMU_DIALECT_NATIVE, input->caps);
     words.hostSMMUs = countSMMUs(input->host->topo);
-    return opts->full ? qemuViommuFullArgs(input->dom, plan, &words, error)
-                      : qemuViommuArgs(input->dom, plan, &words, open, error);
+    if (!opts->full)
+        return qemuViommuArgs(input->dom, plan, &words, open, error);
+    args = qemuViommuFullArgs(input->dom, plan, &words, error);
+    if (args && opts->emulator)
+        ((qemuViommuArg *)g_ptr_array_index(args, 0))->option = opts->emulator;
+    return args;
 }
 
 static viommuExit
@@ -66,7 +75,8 @@ const viommuCmd viommuCmdArgv = {
     .help = "print QEMU's arguments for the vSMMUs of a domain",
     .formats = "shell|json",
     .options = VIOMMU_OPTION_NETWORK | VIOMMU_OPTION_POLICY | VIOMMU_OPTION_QEMU_VERSION |
-               VIOMMU_OPTION_QEMU_DIALECT | VIOMMU_OPTION_FULL | VIOMMU_OPTION_PROBE,
+               VIOMMU_OPTION_QEMU_DIALECT | VIOMMU_OPTION_EMULATOR |
+               VIOMMU_OPTION_FULL | VIOMMU_OPTION_PROBE,
     .minArgs = 1,
     .maxArgs = 1,
     .run = cmdArgv,

@@ -176,7 +176,8 @@ const viommuCmd viommuCmdDefine = {
     .name = "define",
     .args = "DOMAIN.xml",
     .help = "expand and check a domain, and define it in libvirt",
-    .options = VIOMMU_OPTION_NETWORK | VIOMMU_OPTION_POLICY | VIOMMU_OPTION_VALIDATE | VIOMMU_OPTION_PROBE,
+    .options = VIOMMU_OPTION_NETWORK | VIOMMU_OPTION_POLICY | VIOMMU_OPTION_VALIDATE |
+               VIOMMU_OPTION_EMULATOR | VIOMMU_OPTION_PROBE,
     .minArgs = 1,
     .maxArgs = 1,
     .run = cmdDefine,

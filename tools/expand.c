@@ -34,6 +34,8 @@ cmdExpand(const viommuOptions *opts, char **args, GString *out, GError **error)
         g_string_append_len(out, placement->text, (gssize)placement->textLen);
         return VIOMMU_EXIT_DONE;
     }
+    if (opts->dialect == VIOMMU_DIALECT_OVERRIDE && !viommuInputFitEmulator(input, placement, error))
+        return VIOMMU_EXIT_REFUSED;
     if (opts->dialect == VIOMMU_DIALECT_OVERRIDE && opts->libvirtVersion >= VIOMMU_LIBVIRT_OVERRIDE)
         other = viommuExpandFor(input->dom, placement->plan, MIN(opts->libvirtVersion, VIOMMU_LIBVIRT_NATIVE - 1), &len,
                                 error);
@@ -50,7 +52,7 @@ const viommuCmd viommuCmdExpand = {
     .args = "DOMAIN.xml",
     .help = "print a domain with its vSMMUs, buses, ports and addresses",
     .options = VIOMMU_OPTION_NETWORK | VIOMMU_OPTION_POLICY | VIOMMU_OPTION_LIBVIRT_VERSION |
-               VIOMMU_OPTION_QEMU_VERSION |
+               VIOMMU_OPTION_QEMU_VERSION | VIOMMU_OPTION_EMULATOR |
                VIOMMU_OPTION_DIALECT | VIOMMU_OPTION_PROBE,
     .minArgs = 1,
     .maxArgs = 1,

@@ -2,9 +2,11 @@
 /*
  * viommu host: which device is behind which SMMU.
  */
+#include "emulator.h"
 #include "hostcheck.h"
 #include "json.h"
 #include "load.h"
+#include "qemuask.h"
 #include "table.h"
 #include "viommu.h"
 #include "virsmmu.h"
@@ -364,7 +366,7 @@ jsonSMMUs(JsonBuilder *json, const char *key, const virSMMUTopology *topo, virSM
 }
 
 static void
-showJSON(const virSMMUTopology *topo, GString *out)
+showJSON(const virSMMUTopology *topo, const char *emulator, const qemuViommuCaps *caps, GString *out)
 {
     g_autoptr(JsonBuilder) json = viommuJsonBegin();
     unsigned bits = virSMMUTopologyAddressBits(topo);
@@ -383,6 +385,8 @@ showJSON(const virSMMUTopology *topo, GString *out)
             json_builder_add_string_value(json, dev->name);
     }
     json_builder_end_array(json);
+    if (caps)
+        viommuEmulatorJSON(json, emulator, caps);
     viommuJsonEnd(json, out);
 }
 
@@ -427,7 +431,9 @@ loadDevices(virSMMUTopology *topo, virSysfs *fs, bool json, bool *ret_more, GErr
 static viommuExit
 cmdHost(const viommuOptions *opts, char **args, GString *out, GError **error)
 {
-    g_autoptr(virSysfs) fs = viommuLoadHost(opts, error);
+    g_autoptr(qemuViommuCaps) caps = opts->emulator ? viommuQemuAsk(opts->emulator, error) : NULL;
+    bool good = caps || !opts->emulator;
+    g_autoptr(virSysfs) fs = good ? viommuLoadHost(opts, error) : NULL;
     g_autoptr(virSMMUTopology) topo = fs ? virSMMUTopologyRead(fs, error) : NULL;
     bool json = strcmp(opts->format, "json") == 0;
     bool any, more = false;
@@ -435,7 +441,7 @@ cmdHost(const viommuOptions *opts, char **args, GString *out, GError **error)
     if (!topo || !loadDevices(topo, fs, json, &more, error))
         return VIOMMU_EXIT_UNREACHABLE;
     if (json) {
-        showJSON(topo, out);
+        showJSON(topo, opts->emulator, caps, out);
         return VIOMMU_EXIT_DONE;
     }
     any = showFeatures(topo, out);
@@ -443,6 +449,8 @@ cmdHost(const viommuOptions *opts, char **args, GString *out, GError **error)
     showUnfit(topo, more, out);
     if (!any)
         g_string_append(out, " No SMMUv3: nothing here can be below a vSMMU that nests; 'viommu check' says what is missing.\n\n");
+    if (caps)
+        viommuEmulatorShow(opts->emulator, caps, out);
     return VIOMMU_EXIT_DONE;
 }
 
@@ -450,6 +458,6 @@ const viommuCmd viommuCmdHost = {
     .name = "host",
     .help = "show which PCI devices are behind which physical SMMU",
     .formats = "text|json",
-    .options = VIOMMU_OPTION_PROBE,
+    .options = VIOMMU_OPTION_EMULATOR | VIOMMU_OPTION_PROBE,
     .run = cmdHost,
 };

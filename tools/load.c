@@ -4,6 +4,8 @@
  */
 #include "load.h"
 
+#include "qemu_viommu_words.h"
+#include "qemuask.h"
 #include "report.h"
 #include "viommuerror.h"
 #include "virsmmuprobe.h"
@@ -178,6 +180,7 @@ viommuInputFree(viommuInput *input)
         return;
     viommuDomainFree(input->dom);
     viommuLibvirtFree(input->conn);
+    qemuViommuCapsFree(input->caps);
     viommuHostFree(input->host);
     g_free(input->text);
     g_free(input);
@@ -280,6 +283,11 @@ viommuInputLoad(viommuInput *input, GError **error)
         if (!loadNetworkFile(input, opts->networks[i], error))
             return false;
     }
+    if (opts->emulator && !input->caps) {
+        input->caps = viommuQemuAsk(opts->emulator, error);
+        if (!input->caps)
+            return false;
+    }
     if (opts->connect && !input->conn) {
         input->conn = viommuLibvirtOpen(opts->connect, VIOMMU_LIBVIRT_READ, error);
         if (!input->conn)
@@ -309,20 +317,76 @@ getVersions(const viommuInput *input, viommuLibvirtVersions *ret_versions, GErro
         ret_versions->libvirt = input->opts->libvirtVersion;
     if (input->opts->qemuVersion)
         ret_versions->qemu = input->opts->qemuVersion;
+    if (input->caps)
+        ret_versions->qemu = qemuViommuCapsPlanVersion(input->caps);
     /* A patched QEMU has what the newest has, whatever its number is. */
     if (input->opts->qemuDialect > QEMU_VIOMMU_DIALECT_NATIVE)
         ret_versions->qemu = 0;
     return true;
 }
 
+static bool
+refuseEmulator(const viommuInput *input, const char *why, GError **error)
+{
+    const qemuViommuCaps *caps = input->caps;
+
+    g_set_error(error, VIOMMU_ERROR, VIOMMU_ERROR_REFUSED, "emulator '%s', QEMU %u.%u.%u: %s", input->opts->emulator,
+                caps->major, caps->minor, caps->micro, why);
+    return false;
+}
+
+/* The emulator has what @plan needs, in some dialect. */
+static bool
+fitEmulator(const viommuInput *input, const viommuPlan *plan, GError **error)
+{
+    const viommuOptions *opts = input->opts;
+    const char *why = NULL;
+    qemuViommuDialect dialect;
+    qemuViommuWords words;
+
+    if (!input->caps || opts->qemuDialect || !plan->vsmmus->len)
+        return true;
+    dialect = qemuViommuCapsDialect(input->caps, &why);
+    if (!dialect && (plan->accel || !input->caps->perBus)) {
+        g_autofree char *text = g_strdup_printf("%s; use QEMU 11.0 or newer", why);
+
+        return refuseEmulator(input, text, error);
+    }
+    qemuViommuWordsInit(&words, dialect ? dialect : QEMU_VIOMMU_DIALECT_NATIVE, input->caps);
+    if (qemuViommuWordsFit(&words, input->dom, plan, error))
+        return true;
+    viommuLoadPrefix(error, input->file);
+    return false;
+}
+
 viommuPlacement *
 viommuInputPlace(viommuInput *input, GError **error)
 {
+    g_autoptr(viommuPlacement) placement = NULL;
     viommuLibvirtVersions versions;
 
     if (!getVersions(input, &versions, error))
         return NULL;
-    return viommuPlacementNew(input->dom, input->host, versions.qemu, error);
+    placement = viommuPlacementNew(input->dom, input->host, versions.qemu, error);
+    if (!placement || (!placement->refused && !fitEmulator(input, placement->plan, error)))
+        return NULL;
+    return g_steal_pointer(&placement);
+}
+
+/* libvirt has the words of QEMU 11, and no others. */
+bool
+viommuInputFitEmulator(const viommuInput *input, const viommuPlacement *placement, GError **error)
+{
+    const viommuPlan *plan = placement->plan;
+    const char *why = NULL;
+    qemuViommuDialect dialect = input->caps ? qemuViommuCapsDialect(input->caps, &why) : QEMU_VIOMMU_DIALECT_NATIVE;
+    g_autofree char *text = NULL;
+
+    if (dialect <= QEMU_VIOMMU_DIALECT_NATIVE || !plan->accel || !plan->vsmmus->len)
+        return true;
+    text = g_strdup_printf("libvirt has no words for its dialect %s; use QEMU 11.0 or newer, or 'viommu argv'",
+                           qemuViommuDialectName(dialect));
+    return refuseEmulator(input, text, error);
 }
 
 bool
@@ -330,6 +394,6 @@ viommuInputFit(const viommuInput *input, viommuPlacement *placement, GError **er
 {
     viommuLibvirtVersions versions;
 
-    return getVersions(input, &versions, error) &&
+    return viommuInputFitEmulator(input, placement, error) && getVersions(input, &versions, error) &&
            viommuPlacementFit(placement, input->dom, versions.libvirt, error);
 }

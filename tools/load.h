@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include "qemu_viommu_caps.h"
 #include "viommu.h"
 #include "viommu_libvirt.h"
 #include "viommu_place.h"
@@ -36,6 +37,7 @@ typedef struct {
     size_t len;
     viommuDomain *dom;
     viommuLibvirt *conn; /* NULL: not asked for */
+    qemuViommuCaps *caps; /* of the QEMU of --emulator; NULL: not asked for, or not loaded yet */
     viommuHost *host;    /* with the networks of --network, and those that libvirt gave */
     GPtrArray *notes;    /* takes what is not known, as notes; NULL: it is an error. Borrowed */
 } viommuInput;
@@ -48,15 +50,19 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(viommuInput, viommuInputFree)
 /* True if the domain asks for a placement, or --policy may ask for it. */
 bool viommuInputIsRequest(const viommuInput *input);
 
-/* Connects to libvirt if --connect is given, reads the networks of --network and of libvirt and the
- * map of the host, and binds the domain to it. Refuses a libvirt on another host if --host is not
+/* Asks the QEMU of --emulator, connects to libvirt if --connect is given, reads the networks of --network and of
+ * libvirt and the map of the host, and binds the domain to it. Refuses a libvirt on another host if --host is not
  * given. */
 bool viommuInputLoad(viommuInput *input, GError **error);
 
 /* Places the loaded @input for the QEMU of the options or else of the connection. NULL with @error
- * set only where something cannot be read. Borrows from @input. */
+ * set where something cannot be read, and where the QEMU of --emulator has no vSMMUs of the kind that is planned and
+ * no dialect is given (VIOMMU_ERROR_REFUSED). Borrows from @input. */
 viommuPlacement *viommuInputPlace(viommuInput *input, GError **error);
 
+/* Refuses a QEMU of --emulator in whose words no libvirt can speak, if @placement, which is not refused, needs them. */
+bool viommuInputFitEmulator(const viommuInput *input, const viommuPlacement *placement, GError **error);
+
 /* Lets @placement, which is not refused, speak to the libvirt of the options or else of the connection; an older one
- * may be refused. */
+ * may be refused, and so is a QEMU of --emulator whose words libvirt does not have. */
 bool viommuInputFit(const viommuInput *input, viommuPlacement *placement, GError **error);

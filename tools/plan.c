@@ -39,7 +39,8 @@ const viommuCmd viommuCmdPlan = {
     .args = "DOMAIN.xml",
     .help = "show where a domain's host devices go, and why",
     .formats = "text|json|dot",
-    .options = VIOMMU_OPTION_NETWORK | VIOMMU_OPTION_POLICY | VIOMMU_OPTION_QEMU_VERSION | VIOMMU_OPTION_PROBE,
+    .options = VIOMMU_OPTION_NETWORK | VIOMMU_OPTION_POLICY | VIOMMU_OPTION_QEMU_VERSION |
+               VIOMMU_OPTION_EMULATOR | VIOMMU_OPTION_PROBE,
     .minArgs = 1,
     .maxArgs = 1,
     .run = cmdPlan,

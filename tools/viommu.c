@@ -32,6 +32,7 @@ static struct {
     char **networks;
     char *libvirtVersion;
     char *qemuVersion;
+    char *emulator;
     char *dialect;
     char *policy;
     gboolean quiet;
@@ -66,6 +67,9 @@ static const struct {
     { VIOMMU_OPTION_QEMU_VERSION,
       { "qemu-version", 0, 0, G_OPTION_ARG_STRING, &given.qemuVersion,
         "version of the QEMU that will run the domain", "VERSION" } },
+    { VIOMMU_OPTION_EMULATOR,
+      { "emulator", 0, 0, G_OPTION_ARG_FILENAME, &given.emulator,
+        "ask this QEMU what it can do, by running it", "PATH" } },
     { VIOMMU_OPTION_DIALECT,
       { "dialect", 0, 0, G_OPTION_ARG_STRING, &given.dialect,
         "words of the result (default: those that libvirt has)", "native|override|viommu" } },
@@ -222,6 +226,7 @@ readValues(const viommuCmd *cmd, viommuOptions *opts)
     opts->host = given.host;
     opts->connect = given.connect;
     opts->networks = given.networks;
+    opts->emulator = given.emulator;
     opts->quiet = given.quiet;
     opts->full = given.full;
     opts->validate = given.validate;
@@ -237,6 +242,8 @@ readValues(const viommuCmd *cmd, viommuOptions *opts)
         return g_strdup_printf("'%s' has no format '%s', but %s", cmd->name, given.format,
                                cmd->formats);
     opts->format = given.format ? given.format : g_intern_string(formats[0]);
+    if (given.emulator && given.qemuVersion)
+        return g_strdup("--emulator tells the version of QEMU: leave out --qemu-version, or --emulator");
     if (given.policy && !viommuPolicyParse(given.policy, &opts->policy))
         return g_strdup_printf("no policy '%s', but off|smmuv3|aarch64", given.policy);
     if (!parseVersion(given.libvirtVersion, &opts->libvirtVersion))

@@ -30,6 +30,7 @@ typedef enum {
     VIOMMU_OPTION_PROBE = 1 << 7,
     VIOMMU_OPTION_RUN = 1 << 8,
     VIOMMU_OPTION_QEMU_DIALECT = 1 << 9, /* --dialect, with other values */
+    VIOMMU_OPTION_EMULATOR = 1 << 10,
 } viommuOptionSet;
 
 typedef struct {
@@ -37,6 +38,7 @@ typedef struct {
     const char *connect; /* NULL: not given */
     const char *format;  /* never NULL for a command that has formats */
     char **networks;     /* NULL: none */
+    const char *emulator; /* NULL: not given */
     bool quiet;
     bool full;
     bool validate;
