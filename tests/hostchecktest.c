@@ -335,6 +335,27 @@ testUnreachable(void)
             "install and start libvirt (libvirtd or virtqemud), or give another URI");
 }
 
+static void
+testEmulator(void)
+{
+    qemuViommuCaps caps = { .major = 11, .minor = 1, .smmuv3 = true, .virt = true, .accelDevice = true };
+    g_autoptr(virSysfs) fs = testHostParse(BASE);
+    g_autoptr(GPtrArray) lacks = checkHost(fs, NULL);
+    g_autoptr(GPtrArray) passes = checkHost(fs, NULL);
+    g_autoptr(GPtrArray) fails = checkHost(fs, NULL);
+
+    viommuHostCheckEmulator(lacks, &caps);
+    compare(find(lacks, "H12"), VIOMMU_VERDICT_FAIL, "QEMU 11.1.0: its vfio-pci has no 'iommufd'",
+            "use QEMU 11.0 or newer, built with iommufd");
+    caps.iommufd = true;
+    viommuHostCheckEmulator(passes, &caps);
+    compare(find(passes, "H12"), VIOMMU_VERDICT_PASS, NULL,
+            "QEMU 11.1.0, dialect rfc-accel, which libvirt does not have: 'viommu argv' only");
+    viommuHostCheckNoEmulator(fails, "emulator 'x': does not answer");
+    compare(find(fails, "H12"), VIOMMU_VERDICT_FAIL, "emulator 'x': does not answer",
+            "give the path of a qemu-system-aarch64 that runs here");
+}
+
 /* What could not be probed is in its line, and the others are as they are. */
 static void
 testUnprobed(void)
@@ -407,6 +428,7 @@ main(int argc, char **argv)
     g_test_add_func("/hostcheck/canwbs", testCanwbs);
     g_test_add_func("/hostcheck/titles", testTitles);
     g_test_add_func("/hostcheck/unreachable", testUnreachable);
+    g_test_add_func("/hostcheck/emulator", testEmulator);
     g_test_add_func("/hostcheck/unprobed", testUnprobed);
     return g_test_run();
 }

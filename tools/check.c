@@ -8,6 +8,7 @@
 #include "hostcheck.h"
 #include "json.h"
 #include "load.h"
+#include "qemuask.h"
 #include "report.h"
 #include "viommu.h"
 #include "viommuerror.h"
@@ -47,6 +48,19 @@ loadPeer(const viommuOptions *opts, viommuLibvirtVersions *ret_versions, char **
     return true;
 }
 
+/* Asks the QEMU of --emulator, if there is one. That it cannot be asked is what the check is for. */
+static void
+judgeEmulator(const viommuOptions *opts, GPtrArray *verdicts)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(qemuViommuCaps) caps = opts->emulator ? viommuQemuAsk(opts->emulator, &error) : NULL;
+
+    if (caps)
+        viommuHostCheckEmulator(verdicts, caps);
+    else if (error)
+        viommuHostCheckNoEmulator(verdicts, error->message);
+}
+
 static GPtrArray *
 judgeHost(const viommuOptions *opts, GError **error)
 {
@@ -68,6 +82,7 @@ judgeHost(const viommuOptions *opts, GError **error)
         if (!viommuHostCheckAccess(verdicts, topo, fs, root, versions.libvirt, error))
             return NULL;
     }
+    judgeEmulator(opts, verdicts);
     return g_steal_pointer(&verdicts);
 }
 
@@ -86,6 +101,29 @@ checkHost(const viommuOptions *opts, GString *out, GError **error)
     return viommuFindingsHaveError(findings) ? VIOMMU_EXIT_REFUSED : VIOMMU_EXIT_DONE;
 }
 
+static bool
+needsAccel(const viommuDomain *dom)
+{
+    bool needs = viommuDomainIsRequest(dom) && dom->virtType == VIOMMU_VIRT_KVM;
+    size_t i;
+
+    for (i = 0; i < dom->iommus->len; i++)
+        needs = needs || ((viommuIOMMU *)g_ptr_array_index(dom->iommus, i))->accel == 1;
+    return needs;
+}
+
+/* H12 is a finding of a domain that needs what the emulator lacks. */
+static void
+addEmulator(const qemuViommuCaps *caps, GPtrArray *findings)
+{
+    g_autoptr(GPtrArray) verdicts = viommuHostCheckNew();
+    g_autoptr(GPtrArray) more = NULL;
+
+    viommuHostCheckEmulator(verdicts, caps);
+    more = viommuHostCheckFindings(verdicts);
+    g_ptr_array_extend_and_steal(findings, g_steal_pointer(&more));
+}
+
 static viommuExit
 checkDomain(const viommuOptions *opts, const char *file, GString *out, GError **error)
 {
@@ -101,6 +139,8 @@ checkDomain(const viommuOptions *opts, const char *file, GString *out, GError **
     context.host = input->host->topo;
     context.users = input->host->users;
     viommuCheckDomain(input->dom, &context, findings);
+    if (input->caps && needsAccel(input->dom))
+        addEmulator(input->caps, findings);
     viommuFindingsSort(findings);
     if (strcmp(opts->format, "json") == 0)
         return showJSON(findings, out);
@@ -121,7 +161,7 @@ const viommuCmd viommuCmdCheck = {
     .args = "[DOMAIN.xml]",
     .help = "judge a domain, expanded or written by hand; without one, the host",
     .formats = "text|json",
-    .options = VIOMMU_OPTION_NETWORK | VIOMMU_OPTION_PROBE,
+    .options = VIOMMU_OPTION_NETWORK | VIOMMU_OPTION_EMULATOR | VIOMMU_OPTION_PROBE,
     .maxArgs = 1,
     .run = cmdCheck,
 };

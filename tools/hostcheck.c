@@ -4,6 +4,7 @@
  */
 #include "hostcheck.h"
 
+#include "emulator.h"
 #include "report.h"
 #include "viommu_expand.h"
 #include "viommu_finding.h"
@@ -21,6 +22,7 @@
 
 #define OTHERS "use others; see 'viommu host'"
 #define PEER_TITLE "Checking for libvirt and QEMU"
+#define EMULATOR_TITLE "Checking for the emulator"
 
 /* So many devices are named. */
 #define NAMES_MAX 4
@@ -33,6 +35,12 @@ freeVerdict(void *data)
     g_free(verdict->text);
     g_free(verdict->hint);
     g_free(verdict);
+}
+
+GPtrArray *
+viommuHostCheckNew(void)
+{
+    return g_ptr_array_new_with_free_func(freeVerdict);
 }
 
 static viommuVerdict *
@@ -405,10 +413,30 @@ viommuHostCheckNoPeer(GPtrArray *verdicts, const char *why)
           "install and start libvirt (libvirtd or virtqemud), or give another URI");
 }
 
+void
+viommuHostCheckEmulator(GPtrArray *verdicts, const qemuViommuCaps *caps)
+{
+    viommuVerdict *verdict = add(verdicts, "H12", EMULATOR_TITLE);
+    g_autofree char *words = viommuEmulatorWords(caps);
+    const char *why;
+
+    if (qemuViommuCapsDialect(caps, &why))
+        verdict->hint = g_steal_pointer(&words);
+    else
+        judge(verdict, VIOMMU_VERDICT_FAIL, words, "use QEMU 11.0 or newer, built with iommufd");
+}
+
+void
+viommuHostCheckNoEmulator(GPtrArray *verdicts, const char *why)
+{
+    judge(add(verdicts, "H12", EMULATOR_TITLE), VIOMMU_VERDICT_FAIL, why,
+          "give the path of a qemu-system-aarch64 that runs here");
+}
+
 GPtrArray *
 viommuHostCheck(virSMMUTopology *topo, virSysfs *fs, const char *unprobed, GError **error)
 {
-    g_autoptr(GPtrArray) verdicts = g_ptr_array_new_with_free_func(freeVerdict);
+    g_autoptr(GPtrArray) verdicts = viommuHostCheckNew();
     g_autoptr(virKernel) kernel = virKernelRead(fs, error);
     bool cmdqv = hasCmdqv(topo);
 

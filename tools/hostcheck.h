@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include "qemu_viommu_caps.h"
 #include "virsmmu.h"
 #include "virsysfs.h"
 
@@ -29,11 +30,18 @@ typedef struct {
 void viommuHostCheckAdd(GPtrArray *verdicts, const char *id, const char *title, int verdict, const char *text,
                         const char *hint);
 
+/* An empty list of verdicts. */
+GPtrArray *viommuHostCheckNew(void);
+
 /* Adds what libvirt and the QEMU that it runs can do (H10), with versions as 1000 * major + minor, 0: not known. */
 void viommuHostCheckPeer(GPtrArray *verdicts, unsigned libvirt, unsigned qemu);
 
 /* The same where libvirt cannot be reached: @why. */
 void viommuHostCheckNoPeer(GPtrArray *verdicts, const char *why);
+
+/* Adds what the QEMU of --emulator can do (H12); or that it cannot be asked: @why. */
+void viommuHostCheckEmulator(GPtrArray *verdicts, const qemuViommuCaps *caps);
+void viommuHostCheckNoEmulator(GPtrArray *verdicts, const char *why);
 
 /* Checks the host behind @fs; an array that owns viommuVerdict, or NULL with @error if the host
  * fails. @unprobed: why its SMMUs, or one of them, could not be probed; NULL: they were, or it was not asked for. */
