@@ -2,9 +2,7 @@
 /*
  * viommu expand: the domain with its placement written out.
  */
-#include "load.h"
-#include "report.h"
-#include "viommu.h"
+#include "placed.h"
 
 static viommuExit
 cmdExpand(const viommuOptions *opts, char **args, GString *out, GError **error)
@@ -12,6 +10,7 @@ cmdExpand(const viommuOptions *opts, char **args, GString *out, GError **error)
     g_autoptr(viommuInput) input = viommuInputNew(opts, args[0], error);
     g_autoptr(viommuPlacement) placement = NULL;
     g_autofree char *other = NULL;
+    viommuExit status;
     size_t len = 0;
 
     if (!input)
@@ -22,12 +21,9 @@ cmdExpand(const viommuOptions *opts, char **args, GString *out, GError **error)
         g_string_append_len(out, input->text, (gssize)input->len);
         return VIOMMU_EXIT_DONE;
     }
-    placement = viommuInputPlace(input, error);
-    if (!placement)
-        return VIOMMU_EXIT_UNREACHABLE;
-    viommuReportFindings(placement->findings, opts->quiet);
-    if (placement->refused)
-        return VIOMMU_EXIT_REFUSED;
+    status = viommuInputPlaceAndSay(input, &placement, error);
+    if (status != VIOMMU_EXIT_DONE)
+        return status;
     if (opts->dialect == VIOMMU_DIALECT_NATIVE) {
         if (!viommuInputFit(input, placement, error))
             return VIOMMU_EXIT_REFUSED;

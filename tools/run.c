@@ -2,12 +2,11 @@
 /*
  * viommu run: starts QEMU with what it needs opened, and waits for it.
  */
-#include "load.h"
+#include "placed.h"
 #include "qemu_viommu_args.h"
 #include "qemu_viommu_fds.h"
 #include "report.h"
 #include "runchild.h"
-#include "viommu.h"
 #include "viommuerror.h"
 #include "virvfiobind.h"
 
@@ -240,6 +239,7 @@ cmdRun(const viommuOptions *opts, char **args, GString *out, GError **error)
     g_autoptr(viommuPlacement) placement = NULL;
     g_autoptr(GPtrArray) argv = NULL;
     g_autofree char *text = NULL;
+    viommuExit status;
     char **more = args[1] && strcmp(args[1], "--") == 0 ? args + 2 : args + 1;
 
     if (!input)
@@ -251,17 +251,12 @@ cmdRun(const viommuOptions *opts, char **args, GString *out, GError **error)
     }
     if (!viommuInputLoad(input, error))
         return VIOMMU_EXIT_UNREACHABLE;
-    placement = viommuInputPlace(input, error);
-    if (!placement)
-        return VIOMMU_EXIT_UNREACHABLE;
-    viommuReportFindings(placement->findings, opts->quiet);
-    if (placement->refused)
+    status = viommuInputPlaceAndSay(input, &placement, error);
+    if (status != VIOMMU_EXIT_DONE)
+        return status;
+    argv = viommuInputArgs(input, placement->plan, true, error);
+    if (!argv)
         return VIOMMU_EXIT_REFUSED;
-    argv = qemuViommuFullArgs(input->dom, placement->plan, NULL, error);
-    if (!argv) {
-        viommuLoadPrefix(error, args[0]);
-        return VIOMMU_EXIT_REFUSED;
-    }
     if (!opts->dryRun)
         return startQEMU(opts, input, argv, more, error);
     for (; *more; more++)
@@ -275,7 +270,8 @@ const viommuCmd viommuCmdRun = {
     .name = "run",
     .args = "DOMAIN.xml [-- ARG...]",
     .help = "start QEMU with a domain, without libvirt, and wait for it",
-    .options = VIOMMU_OPTION_QEMU_VERSION | VIOMMU_OPTION_PROBE | VIOMMU_OPTION_RUN,
+    .options = VIOMMU_OPTION_QEMU_VERSION | VIOMMU_OPTION_QEMU_DIALECT | VIOMMU_OPTION_EMULATOR |
+               VIOMMU_OPTION_PROBE | VIOMMU_OPTION_RUN,
     .minArgs = 1,
     .maxArgs = VIOMMU_ARGS_ANY,
     .run = cmdRun,
