@@ -63,6 +63,12 @@ testConf(void)
     "sys/devices/pci/0001:00:01.0/vfio-dev/vfio0/dev = 511:0\n"                                      \
     "dev/iommu =\ndev/vfio/devices/vfio0 =\n"
 
+#define OTHER(name, class)                                                                             \
+    "sys/devices/platform/s/iommu/" SMMU "/devices/" name " -> ../../../../../pci/" name "\n"          \
+    "sys/bus/pci/devices/" name " -> ../../../devices/pci/" name "\n"                                  \
+    "sys/devices/pci/" name "/uevent = PCI_CLASS=" class "\\nPCI_ID=15B3:1021\n"                       \
+    "sys/devices/pci/" name "/iommu -> ../../platform/s/iommu/" SMMU "\n"
+
 /* The line of @libvirt, for a tree whose nodes have @mode and that has @conf, or for a record of it. NULL: none. */
 static viommuVerdict *
 judge(GPtrArray **ret_verdicts, const char *lines, const char *conf, mode_t mode, unsigned libvirt, bool record)
@@ -76,9 +82,7 @@ judge(GPtrArray **ret_verdicts, const char *lines, const char *conf, mode_t mode
     g_autofree char *node = g_build_filename(tree, "dev/vfio/devices/vfio0", NULL);
     g_autoptr(virSysfs) fs = virSysfsOpenRoot(tree, NULL);
     g_autoptr(virSMMUTopology) topo = virSMMUTopologyRead(fs, NULL);
-    virSMMUDevice *dev = g_ptr_array_index(virSMMUTopologyDevices(topo), 0);
 
-    g_assert_true(virSMMUTopologyLoadDetails(topo, fs, dev, NULL));
     g_assert_cmpint(g_mkdir_with_parents(directory, 0755), ==, 0);
     if (conf)
         g_assert_true(g_file_set_contents(file, conf, -1, NULL));
@@ -115,10 +119,10 @@ testAccess(void)
         { "", "user = \"nobody\"\n" ACL, 0666, 8002, false, VIOMMU_VERDICT_PASS, NULL, "nobody" },
         { "", "user = \"nobody\"\n" ACL, 0660, 11003, false, VIOMMU_VERDICT_FAIL,
           "'nobody', as whom QEMU runs, may not open /dev/vfio/devices/vfio0",
-          "give the nodes to it by a rule of udev: OWNER=\"nobody\"" },
+          "give it to 'nobody': by a rule of udev for devices that are bound beforehand, in the hook /etc/libvirt/hooks/qemu at 'start begin' for those that libvirt binds" },
         { "", "user = \"nobody\"\n" ACL, 0664, 11003, false, VIOMMU_VERDICT_FAIL,
           "'nobody', as whom QEMU runs, may not open /dev/vfio/devices/vfio0",
-          "give the nodes to it by a rule of udev: OWNER=\"nobody\"" },
+          "give it to 'nobody': by a rule of udev for devices that are bound beforehand, in the hook /etc/libvirt/hooks/qemu at 'start begin' for those that libvirt binds" },
         { "", "user = \"root\"\n" ACL, 0600, 11003, false, VIOMMU_VERDICT_PASS, NULL, "root" },
         { "", "user = \"+root\"\n" ACL, 0, 11003, false, VIOMMU_VERDICT_PASS, NULL, "root" },
         { "", "user = \"nobody-of-that-name\"\n" ACL, 0666, 11003, false, VIOMMU_VERDICT_NOTE,
@@ -145,6 +149,24 @@ testAccess(void)
     }
 }
 
+/* Nothing is bound yet: of two devices and a bridge, two may be. */
+static void
+testUnbound(void)
+{
+    g_autoptr(virSysfs) fs = testHostParse(
+        "sys/class/iommu/" SMMU " -> ../../devices/platform/s/iommu/" SMMU "\n"
+        OTHER("0001:00:01.0", "20000") OTHER("0001:00:02.0", "20000") OTHER("0001:00:03.0", "60400"));
+    g_autoptr(virSMMUTopology) topo = virSMMUTopologyRead(fs, NULL);
+    g_autoptr(GPtrArray) verdicts = viommuHostCheck(topo, fs, NULL, NULL);
+
+    g_ptr_array_set_size(verdicts, 0);
+    g_assert_true(viommuHostCheckAccess(verdicts, topo, fs, "/nonexistent", 11003, NULL));
+    g_assert_cmpuint(verdicts->len, ==, 1);
+    g_assert_cmpstr(((viommuVerdict *)g_ptr_array_index(verdicts, 0))->hint, ==,
+                    "write into /etc/libvirt/qemu.conf: cgroup_device_acl = [ " OWN ", " NODES
+                    ", \"/dev/vfio/devices/vfio1\" ]");
+}
+
 int
 main(int argc, char **argv)
 {
@@ -152,5 +174,6 @@ main(int argc, char **argv)
     g_test_set_nonfatal_assertions();
     g_test_add_func("/access/conf", testConf);
     g_test_add_func("/access/nodes", testAccess);
+    g_test_add_func("/access/unbound", testUnbound);
     return g_test_run();
 }

@@ -96,10 +96,28 @@ appendRemoved(GString *out, const viommuDomain *dom, const viommuPlan *plan)
     }
 }
 
+/* For a libvirt that knows no buses and ports of vSMMUs: they have numbers of their own, and nothing is noted of
+ * them. */
+static void
+appendArguments(GString *out, const viommuPlan *plan)
+{
+    size_t i, j;
+
+    for (i = 0; i < plan->vsmmus->len; i++) {
+        const viommuVSMMU *vsmmu = g_ptr_array_index(plan->vsmmus, i);
+
+        g_string_append_printf(out, "  vSMMU for %s by <qemu:commandline>\n", vsmmu->smmu->name);
+        for (j = 0; j < vsmmu->devices->len; j++)
+            g_string_append_printf(out, "    %s placed below it\n",
+                                   ((viommuPlanDevice *)g_ptr_array_index(vsmmu->devices, j))->host->name);
+    }
+}
+
 static viommuExit
-defineText(viommuInput *input, const char *text, const viommuPlan *plan, GString *out,
+defineText(viommuInput *input, const char *text, const viommuPlacement *placement, GString *out,
            GError **error)
 {
+    const viommuPlan *plan = placement ? placement->plan : NULL;
     g_autofree char *name = viommuLibvirtDefine(input->conn, text, input->opts->validate, error);
     size_t i;
 
@@ -112,7 +130,9 @@ defineText(viommuInput *input, const char *text, const viommuPlan *plan, GString
         g_string_append(out, "  unchanged: it asks viommu for nothing\n");
         return VIOMMU_EXIT_DONE;
     }
-    for (i = 0; i < plan->vsmmus->len; i++)
+    if (placement->byArguments)
+        appendArguments(out, plan);
+    for (i = 0; !placement->byArguments && i < plan->vsmmus->len; i++)
         appendVSMMU(out, input->dom, g_ptr_array_index(plan->vsmmus, i));
     appendRemoved(out, input->dom, plan);
     return VIOMMU_EXIT_DONE;
@@ -169,7 +189,7 @@ cmdDefine(const viommuOptions *opts, char **args, GString *out, GError **error)
     viommuReportFindings(placement->findings, opts->quiet);
     if (placement->refused || !viommuInputFit(input, placement, error))
         return VIOMMU_EXIT_REFUSED;
-    return defineText(input, placement->text, placement->plan, out, error);
+    return defineText(input, placement->text, placement, out, error);
 }
 
 const viommuCmd viommuCmdDefine = {

@@ -14,6 +14,9 @@
 #define CONF "etc/libvirt/qemu.conf"
 #define IOMMUFD "/dev/iommu"
 #define VFIO_DEVICES "/dev/vfio/devices/"
+/* So many nodes are asked for where none is there: a guest seldom has more devices. */
+#define UNBOUND_MAX 16
+
 #define TITLE "Checking if QEMU may open '/dev/iommu' and bound devices"
 
 /* The first libvirt that opens them for QEMU, and passes descriptors: "since" of <driver iommufd=> in formatdomain. */
@@ -106,12 +109,30 @@ viommuQEMUConfWants(const viommuQEMUConf *conf, char *const *nodes)
     return missing ? g_string_free(g_steal_pointer(&line), FALSE) : NULL;
 }
 
-/* The nodes that QEMU is to open. Free with g_strfreev; NULL only with @error set. */
+/* Devices that libvirt binds at start get the lowest numbers that are free. */
+static void
+addUnbound(GPtrArray *nodes, unsigned unbound)
+{
+    unsigned number;
+
+    for (number = 0; unbound; number++) {
+        g_autofree char *node = g_strdup_printf(VFIO_DEVICES "vfio%u", number);
+
+        if (g_ptr_array_find_with_equal_func(nodes, node, g_str_equal, NULL))
+            continue;
+        g_ptr_array_add(nodes, g_steal_pointer(&node));
+        unbound--;
+    }
+}
+
+/* The nodes that QEMU is to open: of devices that are bound; where none is, as many as there may be once libvirt has
+ * bound some. Free with g_strfreev; NULL only with @error set. */
 static char **
 listNodes(const virSMMUTopology *topo, virSysfs *fs, GError **error)
 {
     g_autoptr(GPtrArray) nodes = g_ptr_array_new_with_free_func(g_free);
     const GPtrArray *devices = virSMMUTopologyDevices(topo);
+    unsigned unbound = 0;
     size_t i;
 
     g_ptr_array_add(nodes, g_strdup(IOMMUFD));
@@ -119,13 +140,17 @@ listNodes(const virSMMUTopology *topo, virSysfs *fs, GError **error)
         const virSMMUDevice *dev = g_ptr_array_index(devices, i);
         g_autofree char *name = NULL;
 
-        if (!dev->vfio || !dev->smmu || dev->smmu->kind != VIR_SMMU_KIND_SMMUV3)
+        if (dev->bridge || !dev->smmu || dev->smmu->kind != VIR_SMMU_KIND_SMMUV3)
             continue;
         if (!virSMMUDeviceFetchCdev(fs, dev, &name, error))
             return NULL;
         if (name)
             g_ptr_array_add(nodes, g_strconcat(VFIO_DEVICES, name, NULL));
+        else
+            unbound++;
     }
+    if (nodes->len == 1)
+        addUnbound(nodes, MIN(unbound, UNBOUND_MAX));
     g_ptr_array_add(nodes, NULL);
     return (char **)g_ptr_array_steal(nodes, NULL);
 }
@@ -182,7 +207,8 @@ judgeAccess(GPtrArray *verdicts, virSysfs *fs, const char *root, const viommuQEM
                            "libvirt before 12.1 leaves it to QEMU, and cgroup_device_acl does not name them", hint);
     } else if (closed) {
         text = g_strdup_printf("'%s', as whom QEMU runs, may not open %s", user->pw_name, closed);
-        hint = g_strdup_printf("give the nodes to it by a rule of udev: OWNER=\"%s\"", user->pw_name);
+        hint = g_strdup_printf("give it to '%s': by a rule of udev for devices that are bound beforehand, in the hook "
+                               "/etc/libvirt/hooks/qemu at 'start begin' for those that libvirt binds", user->pw_name);
         viommuHostCheckAdd(verdicts, "H11", TITLE, VIOMMU_VERDICT_FAIL, text, hint);
     } else if (!user) {
         viommuHostCheckAdd(verdicts, "H11", TITLE, VIOMMU_VERDICT_NOTE, "not known: the user that QEMU runs as is not",

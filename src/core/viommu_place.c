@@ -146,5 +146,6 @@ viommuPlacementFit(viommuPlacement *placement, const viommuDomain *dom, unsigned
     g_free(placement->text);
     placement->text = text;
     placement->textLen = len;
+    placement->byArguments = !viommuExpandHasBuses(libvirtVersion);
     return true;
 }

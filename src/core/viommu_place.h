@@ -14,7 +14,8 @@ typedef struct {
     GPtrArray *findings; /* of planner and checker, sorted; lines are those of the input */
     char *text;          /* the expansion for libvirt, native until viommuPlacementFit */
     size_t textLen;
-    viommuDomain *result; /* that, read again */
+    viommuDomain *result; /* that, read again, as native */
+    bool byArguments;     /* viommuPlacementFit: buses and ports are in <qemu:commandline>, with numbers of their own */
     bool refused;         /* a finding is an error */
 } viommuPlacement;
 

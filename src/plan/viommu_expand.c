@@ -181,6 +181,12 @@ viommuExpand(const viommuDomain *dom, const viommuPlan *plan, viommuDialect dial
     return expand(&state, ret_len, error);
 }
 
+bool
+viommuExpandHasBuses(unsigned libvirtVersion)
+{
+    return expandWordsOf(libvirtVersion).pciBus;
+}
+
 char *
 viommuExpandFor(const viommuDomain *dom, const viommuPlan *plan, unsigned libvirtVersion, size_t *ret_len,
                 GError **error)

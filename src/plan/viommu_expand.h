@@ -21,6 +21,9 @@ typedef enum {
 char *viommuExpand(const viommuDomain *dom, const viommuPlan *plan, viommuDialect dialect,
                    size_t *ret_len, GError **error);
 
+/* Whether a libvirt of that version has words for the buses and ports of vSMMUs; else they are arguments of QEMU. */
+bool viommuExpandHasBuses(unsigned libvirtVersion);
+
 /* The same for a libvirt of that version, with the words that it has: native where it has them all.
  * VIOMMU_ERROR_REFUSED if the plan cannot be said in them. */
 char *viommuExpandFor(const viommuDomain *dom, const viommuPlan *plan, unsigned libvirtVersion, size_t *ret_len,

@@ -115,6 +115,8 @@ def again(tap, world, name):
            expanded.stderr)
     done = world.define(first)
     second = world.host.virsh("dumpxml", "--inactive", NAME).stdout
+    tap.ok(done.stdout.count(" by <qemu:commandline>\n") == 2 and done.stdout.count(" placed below it\n") == 3,
+           f"{name}: viommu define says what is where", done.stdout)
     tap.ok(done.returncode == 0 and second == first, f"{name}: defined again it is the same", second, done.stderr)
     world.tidy()
 
