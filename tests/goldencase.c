@@ -277,12 +277,14 @@ render(goldenResult *result, GError **error)
 {
     const viommuInput *input = result->input;
     viommuPlacement *placement = result->placement;
+    bool native = placement->native != NULL;
     g_autoptr(GPtrArray) args = NULL;
     size_t len = 0;
 
     if (!viommuInputFit(input, placement, error))
         return;
-    args = qemuViommuArgs(input->dom, placement->plan, NULL, QEMU_VIOMMU_OPEN_BY_CALLER, error);
+    args = qemuViommuArgs(native ? placement->result : input->dom, native ? placement->native : placement->plan, NULL,
+                          QEMU_VIOMMU_OPEN_BY_CALLER, error);
     result->args = qemuViommuFormatLines(args);
     if (!*result->args)
         g_clear_pointer(&result->args, g_free);

@@ -576,7 +576,8 @@ testExpanded(gconstpointer data)
     g_assert_no_error(error);
     before = parse(xml);
     plan = planOn(before, words[1], &topo);
-    if (!plan)
+    /* What was written around an older libvirt has other names, and the arguments are those of what is expanded. */
+    if (!plan || before->madeOverride)
         return;
     expanded = viommuExpand(before, plan, VIOMMU_DIALECT_NATIVE, &len, &error);
     g_assert_no_error(error);

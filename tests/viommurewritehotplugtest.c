@@ -96,6 +96,11 @@ testBothJudged(void)
     testPasses(&world, ATTACH, LIVE, DEVICE_AT("2", "3", "4"), "domain, host");
 }
 
+#define OLDER \
+    "viommu: V05: hostdev '0002:03:00.0' is behind smmu3.0x0000000011000000, and the vSMMUs of the domain stand in <qemu:commandline> " \
+    "(libvirt knows nothing of them, and would put it on pcie.0); to fix it, " \
+    "define the domain with the device in it, and start it anew; libvirt 12.1 can plug"
+
 /* A domain for an older libvirt, whose ports libvirt does not know. */
 static void
 testOlder(void)
@@ -107,8 +112,8 @@ testOlder(void)
     domain = testPlace(&world, HEAD DEVICE("2", "1") "<iommu model='smmuv3' nested='yes'/>" TAIL);
     g_assert_nonnull(strstr(domain, "id=viommu.1"));
     world.live = domain;
-    testRefuses(&world, ATTACH, LIVE, DEVICE("2", "3"),
-                "viommu: V05: hostdev '0002:03:00.0' is behind smmu3.0x0000000011000000, and the vSMMUs of the domain stand in <qemu:commandline> (libvirt knows nothing of them, and would put it on pcie.0); to fix it, define the domain with the device in it, and start it anew; libvirt 12.1 can plug");
+    testRefuses(&world, ATTACH, LIVE, DEVICE("2", "3"), OLDER);
+    testRefuses(&world, ATTACH, LIVE, DEVICE_AT("2", "3", "1"), OLDER);
     testPasses(&world, ATTACH, LIVE, "<rng model='virtio'/>", NULL);
 }
 

@@ -21,7 +21,7 @@ cmdArgv(const viommuOptions *opts, char **args, GString *out, GError **error)
     status = viommuInputPlaceAndSay(input, &placement, error);
     if (status != VIOMMU_EXIT_DONE)
         return status;
-    argv = viommuInputArgs(input, placement->plan, opts->full, error);
+    argv = viommuInputArgs(input, placement, opts->full, error);
     if (!argv)
         return VIOMMU_EXIT_REFUSED;
     text = strcmp(opts->format, "json") == 0 ? qemuViommuFormatLines(argv) : qemuViommuFormatShell(argv);

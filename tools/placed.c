@@ -36,8 +36,10 @@ countSMMUs(const virSMMUTopology *topo)
 }
 
 GPtrArray *
-viommuInputArgs(const viommuInput *input, const viommuPlan *plan, bool full, GError **error)
+viommuInputArgs(const viommuInput *input, const viommuPlacement *placement, bool full, GError **error)
 {
+    const viommuDomain *dom = placement->native ? placement->result : input->dom;
+    const viommuPlan *plan = placement->native ? placement->native : placement->plan;
     const viommuOptions *opts = input->opts;
     bool json = g_strcmp0(opts->format, "json") == 0;
     const char *why;
@@ -50,10 +52,9 @@ viommuInputArgs(const viommuInput *input, const viommuPlan *plan, bool full, GEr
     qemuViommuWordsInit(&words, dialect ? dialect : QEMU_VIOMMU_DIALECT_NATIVE, input->caps);
     words.hostSMMUs = countSMMUs(input->host->topo);
     if (full)
-        args = qemuViommuFullArgs(input->dom, plan, &words, error);
+        args = qemuViommuFullArgs(dom, plan, &words, error);
     else
-        args = qemuViommuArgs(input->dom, plan, &words, json ? QEMU_VIOMMU_OPEN_BY_CALLER : QEMU_VIOMMU_OPEN_BY_QEMU,
-                              error);
+        args = qemuViommuArgs(dom, plan, &words, json ? QEMU_VIOMMU_OPEN_BY_CALLER : QEMU_VIOMMU_OPEN_BY_QEMU, error);
     if (args && full && opts->emulator)
         ((qemuViommuArg *)g_ptr_array_index(args, 0))->option = opts->emulator;
     if (!args)

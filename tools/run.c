@@ -254,7 +254,7 @@ cmdRun(const viommuOptions *opts, char **args, GString *out, GError **error)
     status = viommuInputPlaceAndSay(input, &placement, error);
     if (status != VIOMMU_EXIT_DONE)
         return status;
-    argv = viommuInputArgs(input, placement->plan, true, error);
+    argv = viommuInputArgs(input, placement, true, error);
     if (!argv)
         return VIOMMU_EXIT_REFUSED;
     if (!opts->dryRun)

@@ -501,13 +501,16 @@ overrideDevices(viommuDomain *dom, const char *alias, const xmlNode *frontend)
 
     for (node = viommuXMLChildNS(frontend, VIOMMU_NS_QEMU, "property"); node;
          node = viommuXMLNextNS(node, VIOMMU_NS_QEMU, "property")) {
-        if (g_strcmp0(viommuXMLAttr(node, "name"), "iommufd") != 0)
+        if (g_strcmp0(viommuXMLAttr(node, "name"), "iommufd") != 0 ||
+            g_strcmp0(viommuXMLAttr(node, "type"), "remove") == 0)
             continue;
         for (i = 0; i < dom->devices->len; i++) {
             viommuDevice *device = g_ptr_array_index(dom->devices, i);
 
-            if (g_strcmp0(device->alias, alias) == 0 && device->iommufd == VIOMMU_UNSET)
-                device->iommufd = 1;
+            if (g_strcmp0(device->alias, alias) != 0 || device->iommufd != VIOMMU_UNSET)
+                continue;
+            device->iommufd = 1;
+            device->iommufdOverridden = true;
         }
     }
 }

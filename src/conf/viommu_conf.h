@@ -103,6 +103,7 @@ typedef struct {
     char *network;         /* NULL: not by a network */
     char *key;             /* unique in the domain: "0002:01:00.0", or "network NAME MAC" */
     int iommufd;           /* <driver iommufd='yes'>: 1, 'no': 0, VIOMMU_UNSET */
+    bool iommufdOverridden; /* it is 1 by <qemu:override> instead */
     bool managed;
 } viommuDevice;
 
@@ -212,6 +213,7 @@ typedef struct {
     bool ownsHole64;       /* <pcihole64> was made by viommu ... */
     uint64_t userHole64KiB; /* ... over this one of the user (0: none) */
     bool madeOverride;     /* viommu has written into <qemu:override> or <qemu:commandline> what libvirt lacked */
+    bool madeArguments;    /* the same, and buses and ports are among it */
 } viommuDomain;
 
 /* Reads a domain. Errors are VIOMMU_ERROR_XML with the line: not a domain, addresses out of range, an

@@ -419,7 +419,8 @@ readMade(viommuDomain *dom, GError **error)
     guint64 size;
 
     dom->ownsIommufd = viommuConfYesNo(viommuXMLAttr(made, "iommufd")) == 1;
-    dom->madeOverride = viommuConfYesNo(viommuXMLAttr(made, "override")) == 1;
+    dom->madeArguments = g_strcmp0(viommuXMLAttr(made, "override"), "arguments") == 0;
+    dom->madeOverride = dom->madeArguments || viommuConfYesNo(viommuXMLAttr(made, "override")) == 1;
     dom->ownsHole64 = viommuConfYesNo(viommuXMLAttr(made, "pcihole64")) == 1;
     if (!user)
         return true;

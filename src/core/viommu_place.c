@@ -90,6 +90,17 @@ judge(viommuPlacement *placement, const viommuDomain *dom, viommuHost *host, GEr
     return true;
 }
 
+/* What was written around an older libvirt is not in the expansion, whose devices have other names. */
+static void
+planNative(viommuPlacement *placement, viommuHost *host, const viommuPlanOptions *options)
+{
+    g_autoptr(GPtrArray) findings = viommuFindingsNew();
+
+    placement->native = viommuPlanMake(placement->result, host->topo, options, findings);
+    if (!placement->native)
+        g_ptr_array_extend_and_steal(placement->findings, g_steal_pointer(&findings));
+}
+
 viommuPlacement *
 viommuPlacementNew(const viommuDomain *dom, viommuHost *host, unsigned qemuVersion, GError **error)
 {
@@ -100,6 +111,8 @@ viommuPlacementNew(const viommuDomain *dom, viommuHost *host, unsigned qemuVersi
     placement->plan = viommuPlanMake(dom, host->topo, &options, placement->findings);
     if (placement->plan && viommuDomainIsRequest(dom) && !judge(placement, dom, host, error))
         return NULL;
+    if (placement->result && dom->madeOverride)
+        planNative(placement, host, &options);
     viommuFindingsSort(placement->findings);
     placement->refused = !placement->plan || viommuFindingsHaveError(placement->findings);
     return g_steal_pointer(&placement);
@@ -111,6 +124,7 @@ viommuPlacementFree(viommuPlacement *placement)
     if (!placement)
         return;
     viommuPlanFree(placement->plan);
+    viommuPlanFree(placement->native);
     viommuDomainFree(placement->result);
     g_ptr_array_unref(placement->findings);
     g_free(placement->text);

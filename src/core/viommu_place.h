@@ -15,6 +15,7 @@ typedef struct {
     char *text;          /* the expansion for libvirt, native until viommuPlacementFit */
     size_t textLen;
     viommuDomain *result; /* that, read again, as native */
+    viommuPlan *native;   /* the plan of @result; NULL: @plan, as the domain was not written around an older libvirt */
     bool byArguments;     /* viommuPlacementFit: buses and ports are in <qemu:commandline>, with numbers of their own */
     bool refused;         /* a finding is an error */
 } viommuPlacement;

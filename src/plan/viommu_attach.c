@@ -157,7 +157,7 @@ findHostPorts(GArray *ports, const viommuDomain *dom, const virSMMUTopology *hos
                           smmu->name);
         return;
     }
-    if (dom->madeOverride && !dom->placed->len) {
+    if (dom->madeArguments) {
         viommuFindingsAdd(findings, "V05", VIOMMU_SEVERITY_ERROR, dev->line,
                           "libvirt knows nothing of them, and would put it on pcie.0",
                           "define the domain with the device in it, and start it anew; libvirt 12.1 can plug",
@@ -216,8 +216,9 @@ viommuAttachPorts(const viommuDomain *dom, const virSMMUTopology *host, const vi
 bool
 viommuAttachNeedsAddress(const viommuDomain *dom, const viommuDevice *dev)
 {
+    /* libvirt knows no address below vSMMUs that stand in arguments. */
     if (dev->hasAddr)
-        return false;
+        return dev->kind == VIOMMU_DEVICE_ASSIGNED && dom->madeArguments;
     return dev->kind == VIOMMU_DEVICE_ASSIGNED ||
            (dev->kind == VIOMMU_DEVICE_PCIE && hasFreePort(dom, dev, false));
 }

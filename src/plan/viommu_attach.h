@@ -20,6 +20,6 @@ bool viommuAttachMatters(const viommuDomain *dom);
 GArray *viommuAttachPorts(const viommuDomain *dom, const virSMMUTopology *host,
                           const viommuDevice *dev, GPtrArray *findings);
 
-/* True if libvirt may put @dev, which has no address, where it should not be: a host device anywhere, an emulated one
- * below a vSMMU with a free port. */
+/* True if libvirt may put @dev where it should not be: a host device without address anywhere, and with one too if the
+ * vSMMUs stand in arguments; an emulated one without address below a vSMMU with a free port. */
 bool viommuAttachNeedsAddress(const viommuDomain *dom, const viommuDevice *dev);

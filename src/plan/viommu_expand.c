@@ -121,7 +121,7 @@ expandDeviceIommufd(expandState *state)
             const xmlNode *driver = viommuXMLChild(device->node, "driver");
             const xmlNode *source = viommuXMLChild(device->node, "source");
 
-            if (device->iommufd == 1 || device->network)
+            if ((device->iommufd == 1 && !device->iommufdOverridden) || device->network)
                 continue;
             if (driver)
                 viommuEditsAddAttr(state->edits, driver, "iommufd", "yes");

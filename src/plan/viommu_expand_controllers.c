@@ -172,7 +172,7 @@ writeHole64(expandState *state)
     uint64_t now = root ? root->hole64KiB : 0;
     uint64_t user = dom->ownsHole64 ? dom->userHole64KiB : now;
     /* Of older ones some refuse it for "virt" (seen with 11.3). */
-    uint64_t wanted = state->words.accel ? state->plan->hole64KiB : 0;
+    uint64_t wanted = state->words.accel || !state->plan->vsmmus->len ? state->plan->hole64KiB : 0;
     g_autofree char *line = g_strdup_printf("<pcihole64 unit='KiB'>%" G_GUINT64_FORMAT "</pcihole64>",
                                             (guint64)wanted);
     g_autofree char *whole = NULL;

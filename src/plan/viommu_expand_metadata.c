@@ -80,6 +80,20 @@ needsBus(const expandState *state, const viommuRequest *request)
     return request->pciBus >= 0 && (asked > 1 || made > 1);
 }
 
+/* Does a request before number @which ask for the same SMMU? */
+static bool
+isAskedBefore(const viommuDomain *dom, size_t which)
+{
+    const viommuRequest *request = g_ptr_array_index(dom->requests, which);
+    size_t i;
+
+    for (i = 0; i < which; i++) {
+        if (g_strcmp0(((viommuRequest *)g_ptr_array_index(dom->requests, i))->smmu, request->smmu) == 0)
+            return true;
+    }
+    return false;
+}
+
 static void
 appendRequests(GString *out, const expandState *state)
 {
@@ -88,8 +102,9 @@ appendRequests(GString *out, const expandState *state)
     for (i = 0; i < state->dom->requests->len; i++) {
         const viommuRequest *request = g_ptr_array_index(state->dom->requests, i);
 
-        if (isKept(state, request))
-            appendRequest(out, request, needsBus(state, request));
+        /* Without pciBus there is no controller that a request could be for. */
+        if (isKept(state, request) && (state->words.pciBus || !isAskedBefore(state->dom, i)))
+            appendRequest(out, request, state->words.pciBus && needsBus(state, request));
     }
 }
 
@@ -147,7 +162,7 @@ formatMetadata(const expandState *state)
     if (state->madeIommufd || state->madeHole64 || around) {
         g_string_append(out, "\n  <viommu:made");
         if (around)
-            g_string_append(out, " override=\"yes\"");
+            g_string_append_printf(out, " override=\"%s\"", state->words.pciBus ? "yes" : "arguments");
         if (state->madeIommufd)
             g_string_append(out, " iommufd=\"yes\"");
         if (state->madeHole64)

@@ -17,7 +17,7 @@ typedef struct {
     bool keep;        /* what the user wrote for it counts */
 } property;
 
-/* Those that place a device. */
+/* Those that place a device, and what it goes through. */
 static const char *const placing[] = { "iommufd", "bus", "addr", "multifunction", NULL };
 
 static void
@@ -222,6 +222,21 @@ isAssigned(const viommuDomain *dom, const char *alias)
     return false;
 }
 
+/* An alias of ours whose device has left the domain. */
+static bool
+isGone(const viommuDomain *dom, const char *alias)
+{
+    size_t i;
+
+    if (!g_str_has_prefix(alias, VIOMMU_ALIAS_PREFIX))
+        return false;
+    for (i = 0; i < dom->devices->len; i++) {
+        if (g_strcmp0(((viommuDevice *)g_ptr_array_index(dom->devices, i))->alias, alias) == 0)
+            return false;
+    }
+    return true;
+}
+
 /* Did an earlier expansion write that property? */
 static bool
 isOurs(const viommuDomain *dom, GHashTable *ports, const char *alias, const char *name)
@@ -229,11 +244,14 @@ isOurs(const viommuDomain *dom, GHashTable *ports, const char *alias, const char
     if (!alias || !name)
         return false;
     if (strcmp(name, RESERVE) == 0)
-        return g_hash_table_contains(ports, alias);
+        return ports && g_hash_table_contains(ports, alias);
     if (!dom->madeOverride)
         return false;
-    return g_str_has_prefix(alias, VIOMMU_ALIAS_PREFIX) || (isFeature(name) && isVSMMU(dom, alias)) ||
-           (g_strv_contains((const gchar *const *)placing, name) && isAssigned(dom, alias));
+    if (isFeature(name))
+        return isVSMMU(dom, alias) || isGone(dom, alias);
+    return (strcmp(name, "iommufd") == 0 ||
+            (dom->madeArguments && g_strv_contains((const gchar *const *)placing, name))) &&
+           (isAssigned(dom, alias) || isGone(dom, alias));
 }
 
 /* Fills @going with what is ours and not wanted, and notes what is there of @wanted; what has another value is
@@ -276,6 +294,20 @@ findDevice(const xmlNode *override, const char *alias)
             return node;
     }
     return NULL;
+}
+
+bool
+expandOverrideHasOthers(const viommuDomain *dom, const char *alias)
+{
+    const xmlNode *device = findDevice(viommuXMLChildNS(dom->root, VIOMMU_NS_QEMU, "override"), alias);
+    const xmlNode *node = viommuXMLChildNS(viommuXMLChildNS(device, VIOMMU_NS_QEMU, "frontend"), VIOMMU_NS_QEMU,
+                                           "property");
+
+    for (; node; node = viommuXMLNextNS(node, VIOMMU_NS_QEMU, "property")) {
+        if (!isOurs(dom, NULL, alias, viommuXMLAttr(node, "name")))
+            return true;
+    }
+    return false;
 }
 
 /* The lines of all of @wanted for @alias that are not @there; "" if there are none. */

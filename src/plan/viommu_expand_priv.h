@@ -38,6 +38,9 @@ void expandCommandline(expandState *state); /* these two: after expandNumbers an
 void expandOverride(expandState *state);
 void expandMetadata(expandState *state); /* last: it notes what the others made */
 
+/* Does <qemu:override> set what no expansion wrote for the device @alias, which therefore has to keep that name? */
+bool expandOverrideHasOthers(const viommuDomain *dom, const char *alias);
+
 /* @text without the white space between tags. Free with g_free. */
 char *expandSquash(const char *text, size_t len);
 

@@ -47,6 +47,10 @@ isTaken(const viommuDomain *dom, const char *alias)
 {
     size_t i;
 
+    for (i = 0; i < dom->controllers->len; i++) {
+        if (g_strcmp0(((const viommuController *)g_ptr_array_index(dom->controllers, i))->alias, alias) == 0)
+            return true;
+    }
     for (i = 0; i < dom->devices->len; i++) {
         if (g_strcmp0(((const viommuDevice *)g_ptr_array_index(dom->devices, i))->alias, alias) == 0)
             return true;
@@ -93,8 +97,9 @@ removeAliases(expandState *state)
     for (i = 0; state->dom->madeOverride && i < state->dom->devices->len; i++) {
         const viommuDevice *device = g_ptr_array_index(state->dom->devices, i);
 
-        if (device->alias && g_str_has_prefix(device->alias, VIOMMU_ALIAS_PREFIX) &&
-            !g_hash_table_contains(state->aliases, device))
+        if (device->kind == VIOMMU_DEVICE_ASSIGNED && device->alias &&
+            g_str_has_prefix(device->alias, VIOMMU_ALIAS_PREFIX) &&
+            !g_hash_table_contains(state->aliases, device) && !expandOverrideHasOthers(state->dom, device->alias))
             viommuEditsRemove(state->edits, viommuXMLChild(device->node, "alias"));
     }
 }
@@ -137,8 +142,6 @@ findUnsaid(const viommuVSMMU *vsmmu)
 {
     size_t i;
 
-    if (!vsmmu->generated)
-        return g_strdup_printf("the domain's own expander bus %u: remove it, and viommu makes one", vsmmu->controller);
     for (i = 0; i < vsmmu->ports->len; i++) {
         const viommuPlanPort *port = g_ptr_array_index(vsmmu->ports, i);
 
@@ -150,12 +153,66 @@ findUnsaid(const viommuVSMMU *vsmmu)
     return NULL;
 }
 
+/* What stands in <qemu:commandline> already and would be taken for what viommu writes there, or NULL. */
+static const xmlNode *
+findTaken(const expandState *state)
+{
+    const xmlNode *commandline = viommuXMLChildNS(state->dom->root, VIOMMU_NS_QEMU, "commandline");
+    const xmlNode *node;
+
+    for (node = viommuXMLChildNS(commandline, VIOMMU_NS_QEMU, "arg"); node && !state->dom->madeOverride;
+         node = viommuXMLNextNS(node, VIOMMU_NS_QEMU, "arg")) {
+        const char *value = viommuXMLAttr(node, "value");
+
+        if (value && (strstr(value, "highmem-mmio-size=") || strstr(value, "id=" EXPAND_IOMMUFD) ||
+                      strstr(value, "id=" EXPAND_ID)))
+            return node;
+    }
+    return NULL;
+}
+
+/* An expander bus of the user's, whose numbers those of the arguments could run into, or NULL. */
+static const viommuController *
+findExpander(const viommuDomain *dom)
+{
+    size_t i;
+
+    for (i = 0; i < dom->controllers->len; i++) {
+        const viommuController *there = g_ptr_array_index(dom->controllers, i);
+
+        if (there->model == VIOMMU_PCI_EXPANDER && !viommuDomainIsGenerated(dom, there))
+            return there;
+    }
+    return NULL;
+}
+
+/* What the whole domain has that cannot stand beside what is written around this libvirt. */
+static bool
+canStandBeside(const expandState *state, GError **error)
+{
+    const xmlNode *taken = state->words.accel || !state->plan->vsmmus->len ? NULL : findTaken(state);
+    const viommuController *expander =
+        state->words.pciBus || !state->plan->vsmmus->len ? NULL : findExpander(state->dom);
+
+    if (taken)
+        viommuErrorAt(error, VIOMMU_ERROR_REFUSED, (unsigned)xmlGetLineNo(taken),
+                      "<qemu:commandline> has '%s', which viommu writes itself for this libvirt: remove it",
+                      viommuXMLAttr(taken, "value"));
+    else if (expander)
+        viommuErrorAt(error, VIOMMU_ERROR_REFUSED, expander->line,
+                      "this libvirt has no pciBus (11.10 has), and the domain's own expander bus %u cannot stand beside "
+                      "vSMMUs: remove it", expander->index);
+    return !taken && !expander;
+}
+
 bool
 expandCanSay(const expandState *state, GError **error)
 {
     bool plugs = !state->plan->accel || state->words.iommufd || state->words.deviceIommufd;
     size_t i;
 
+    if (!canStandBeside(state, error))
+        return false;
     for (i = 0; i < state->plan->vsmmus->len; i++) {
         const viommuVSMMU *vsmmu = g_ptr_array_index(state->plan->vsmmus, i);
         g_autofree char *unsaid = state->words.pciBus ? NULL : findUnsaid(vsmmu);

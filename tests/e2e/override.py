@@ -108,7 +108,7 @@ def again(tap, world, name):
     done = world.define(request(("B0", "B1", "C0"), world))
     tap.ok(done.returncode == 0, f"{name}: viommu define", done.stderr)
     first = world.host.virsh("dumpxml", "--inactive", NAME).stdout
-    tap.ok("<qemu:commandline>" in first and 'override="yes"' in first and "<iommu" not in first,
+    tap.ok("<qemu:commandline>" in first and 'override="arguments"' in first and "<iommu" not in first,
            f"{name}: the placement is in arguments and properties", first)
     expanded = world.host.viommu("--connect", "qemu:///system", "expand", "-", stdin=first)
     tap.ok(expanded.stdout == first, f"{name}: viommu expand leaves what libvirt prints as it is", expanded.stdout,
