@@ -48,11 +48,13 @@ testFds(void)
     g_autoptr(GPtrArray) before = makeArgs();
     g_autoptr(GPtrArray) devices = qemuViommuFdDevices(args);
     g_autoptr(GPtrArray) left = NULL;
+    g_autofree char *missing = qemuViommuFdMissing(args);
     g_autoptr(GArray) fds = g_array_new(FALSE, FALSE, sizeof(int));
     const int numbers[] = { 21, 22 };
     size_t i;
 
     g_assert_cmpuint(devices->len, ==, 2);
+    g_assert_cmpstr(missing, ==, "0004:01:00.0");
     g_assert_cmpstr(g_ptr_array_index(devices, 0), ==, "0002:01:00.0");
     g_assert_cmpstr(g_ptr_array_index(devices, 1), ==, "0006:01:00.0");
     g_array_append_vals(fds, numbers, 2);

@@ -19,6 +19,8 @@
 #define VFIO DRIVERS "vfio-pci/unbind =\n" "sys/bus/pci/devices/" DEVICE "/driver -> ../../drivers/vfio-pci\n" \
     "sys/bus/pci/devices/" DEVICE "/vfio-dev/vfio0/dev = 511:0\n"
 
+static const virVFIOTaken nvme = { (char *)"nvme", (char *)"" };
+
 static char *
 readFile(const char *tree, const char *name)
 {
@@ -49,18 +51,22 @@ unpack(const char *manifest)
 static void
 testNotTaken(void)
 {
-    g_autofree char *tree = unpack(FILES NVME);
-    g_autofree char *driver = NULL;
+    g_autofree char *tree = unpack("sys/bus/pci/devices/" DEVICE "/driver_override = mine\nsys/bus/pci/drivers_probe =\n" NVME);
+    virVFIOTaken taken = { NULL, NULL };
     g_autoptr(GError) error = NULL;
     bool bound = true;
 
-    g_assert_false(virVFIOBind(tree, DEVICE, &driver, &bound, &error));
+    g_assert_false(virVFIOBind(tree, DEVICE, &taken, &bound, &error));
     g_assert_error(error, VIOMMU_ERROR, VIOMMU_ERROR_HOST);
     g_assert_cmpstr(error->message, ==, "vfio-pci does not take '" DEVICE "': load the module 'vfio-pci'");
     g_assert_false(bound);
-    g_assert_null(driver);
+    g_assert_cmpstr(taken.driver, ==, "nvme");
+    g_assert_cmpstr(taken.override, ==, "mine");
+    /* A file of a tree keeps what was longer. */
+    expect(tree, "sys/bus/pci/devices/" DEVICE "/driver_override", "mine\npci");
     expect(tree, DRIVERS "nvme/unbind", DEVICE);
     expect(tree, "sys/bus/pci/drivers_probe", DEVICE);
+    virVFIOTakenClear(&taken);
     testHostRemove(tree);
 }
 
@@ -69,11 +75,11 @@ static void
 testTaken(void)
 {
     g_autofree char *tree = unpack(FILES VFIO);
-    g_autofree char *driver = NULL;
+    virVFIOTaken taken = { NULL, NULL };
     g_autoptr(GError) error = NULL;
     bool bound = true;
 
-    g_assert_true(virVFIOBind(tree, DEVICE, &driver, &bound, &error));
+    g_assert_true(virVFIOBind(tree, DEVICE, &taken, &bound, &error));
     g_assert_no_error(error);
     g_assert_false(bound);
     expect(tree, "sys/bus/pci/devices/" DEVICE "/driver_override", "");
@@ -88,7 +94,7 @@ testGiveBackSame(void)
     g_autofree char *tree = unpack(FILES NVME);
     g_autoptr(GError) error = NULL;
 
-    g_assert_true(virVFIOGiveBack(tree, DEVICE, "nvme", &error));
+    g_assert_true(virVFIOGiveBack(tree, DEVICE, &nvme, &error));
     g_assert_no_error(error);
     expect(tree, DRIVERS "nvme/unbind", "");
     testHostRemove(tree);
@@ -111,7 +117,7 @@ testGiveBackFails(void)
         g_autofree char *tree = unpack(FILES VFIO);
         g_autoptr(GError) error = NULL;
 
-        g_assert_false(virVFIOGiveBack(tree, DEVICE, some[i].driver, &error));
+        g_assert_false(virVFIOGiveBack(tree, DEVICE, &(virVFIOTaken){ (char *)some[i].driver, (char *)"" }, &error));
         g_assert_error(error, VIOMMU_ERROR, VIOMMU_ERROR_HOST);
         g_assert_cmpstr(error->message, ==, some[i].said);
         expect(tree, DRIVERS "vfio-pci/unbind", DEVICE);
@@ -125,15 +131,16 @@ static void
 testAbsent(void)
 {
     g_autofree char *tree = unpack("sys/bus/pci/drivers_probe =\n");
-    g_autofree char *driver = NULL;
+    virVFIOTaken taken = { NULL, NULL };
     g_autofree char *said = g_strconcat("cannot write ", tree, "/sys/bus/pci/devices/" DEVICE
                                         "/driver_override: No such file or directory", NULL);
     g_autoptr(GError) error = NULL;
     bool bound;
 
-    g_assert_false(virVFIOBind(tree, DEVICE, &driver, &bound, &error));
+    g_assert_false(virVFIOBind(tree, DEVICE, &taken, &bound, &error));
     g_assert_error(error, VIOMMU_ERROR, VIOMMU_ERROR_HOST);
     g_assert_cmpstr(error->message, ==, said);
+    virVFIOTakenClear(&taken);
     testHostRemove(tree);
 }
 

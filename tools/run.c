@@ -18,7 +18,8 @@
 #include <unistd.h>
 
 /* As viommud's sockets, on a file system that a restart empties. */
-#define LOCKS "/run/viommu/run"
+#define RUN "/run/viommu"
+#define LOCKS RUN "/run"
 #define VFIO_DEVICES "/dev/vfio/devices/"
 
 /* How long a node of a device that was bound may take to appear: tries of 10 ms. */
@@ -27,7 +28,7 @@
 /* A host device of the guest, from its lock to its descriptor. */
 typedef struct {
     char *address;
-    char *driver; /* it was bound to; NULL: none */
+    virVFIOTaken taken;
     bool bound;   /* by us */
     int lock;     /* -1 */
     int fd;       /* -1 */
@@ -48,7 +49,7 @@ freeDevice(void *data)
     if (dev->lock >= 0)
         close(dev->lock);
     g_free(dev->address);
-    g_free(dev->driver);
+    virVFIOTakenClear(&dev->taken);
     g_free(dev);
 }
 
@@ -76,7 +77,8 @@ lockForBinding(runDevice *dev, GError **error)
 {
     g_autofree char *path = g_strconcat(LOCKS "/", dev->address, NULL);
 
-    if (g_mkdir_with_parents(LOCKS, 0700) < 0)
+    /* Others have sockets in the one above. */
+    if (g_mkdir_with_parents(RUN, 0755) < 0 || g_mkdir_with_parents(LOCKS, 0700) < 0)
         return fail(error, "make", LOCKS);
     dev->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     return dev->lock < 0 ? fail(error, "open", path) : lock(dev, dev->lock, error);
@@ -85,7 +87,7 @@ lockForBinding(runDevice *dev, GError **error)
 static bool
 bindDevice(runDevice *dev, GError **error)
 {
-    return lockForBinding(dev, error) && virVFIOBind("", dev->address, &dev->driver, &dev->bound, error);
+    return lockForBinding(dev, error) && virVFIOBind("", dev->address, &dev->taken, &dev->bound, error);
 }
 
 /* The node of the device; it may have to be made by udev first. Free with g_free. */
@@ -152,7 +154,7 @@ giveBack(runState *state)
         if (dev->fd >= 0)
             close(dev->fd);
         dev->fd = -1;
-        if (!dev->bound || virVFIOGiveBack("", dev->address, dev->driver, &error))
+        if (!dev->bound || virVFIOGiveBack("", dev->address, &dev->taken, &error))
             continue;
         viommuReport(VIOMMU_SEVERITY_WARNING, error->message);
         good = false;
@@ -206,6 +208,53 @@ listWords(const GPtrArray *argv, char **more)
     return words;
 }
 
+static uint64_t
+multiply(uint64_t bytes, unsigned count)
+{
+    return count && bytes > UINT64_MAX / count ? UINT64_MAX : bytes * MAX(count, 1);
+}
+
+static bool
+isDaemonize(const char *word)
+{
+    return g_strcmp0(word, "-daemonize") == 0 || g_strcmp0(word, "--daemonize") == 0;
+}
+
+static bool
+hasDaemonize(const GPtrArray *argv, char *const *more)
+{
+    size_t i;
+
+    for (i = 0; i < argv->len; i++) {
+        const qemuViommuArg *arg = g_ptr_array_index(argv, i);
+
+        if (isDaemonize(arg->option) || isDaemonize(arg->value))
+            return true;
+    }
+    for (; *more; more++) {
+        if (isDaemonize(*more))
+            return true;
+    }
+    return false;
+}
+
+/* With these QEMU would start, and be something else than was asked for. */
+static bool
+checkArgs(const GPtrArray *argv, char *const *more, bool bind, GError **error)
+{
+    g_autofree char *legacy = bind ? qemuViommuFdMissing(argv) : NULL;
+
+    if (legacy)
+        g_set_error(error, VIOMMU_ERROR, VIOMMU_ERROR_REFUSED,
+                    "'%s' goes through no iommufd, and --bind binds none such: write <iommufd enabled='yes'/>", legacy);
+    else if (hasDaemonize(argv, more))
+        g_set_error_literal(error, VIOMMU_ERROR, VIOMMU_ERROR_REFUSED,
+                            "with -daemonize its devices would be given back while QEMU has them: leave it out");
+    else
+        return true;
+    return false;
+}
+
 static viommuExit
 startQEMU(const viommuOptions *opts, const viommuInput *input, GPtrArray *argv, char **more, GError **error)
 {
@@ -215,6 +264,8 @@ startQEMU(const viommuOptions *opts, const viommuInput *input, GPtrArray *argv, 
     g_autoptr(GArray) fds = NULL;
     int status = VIOMMU_EXIT_UNREACHABLE;
 
+    /* From here on a signal is for QEMU, and waits until there is one: what was bound has to go back. */
+    viommuRunCatch();
     findDevices(&state, argv);
     if (openAll(&state, opts->bind, error)) {
         fds = listFds(&state);
@@ -223,7 +274,7 @@ startQEMU(const viommuOptions *opts, const viommuInput *input, GPtrArray *argv, 
             g_array_append_val(fds, state.iommufd);
         words = listWords(argv, more);
         status = viommuRunChild((char **)words->pdata, fds, opts->user,
-                                input->dom->memoryBytes * MAX(devices->len, 1), error);
+                                multiply(input->dom->memoryBytes, devices->len), error);
     }
     if (state.iommufd >= 0)
         close(state.iommufd);
@@ -256,6 +307,8 @@ cmdRun(const viommuOptions *opts, char **args, GString *out, GError **error)
         return status;
     argv = viommuInputArgs(input, placement, true, error);
     if (!argv)
+        return VIOMMU_EXIT_REFUSED;
+    if (!checkArgs(argv, more, opts->bind, error))
         return VIOMMU_EXIT_REFUSED;
     if (!opts->dryRun)
         return startQEMU(opts, input, argv, more, error);

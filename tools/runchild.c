@@ -39,6 +39,11 @@ static const int passed[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2
 
 static volatile sig_atomic_t child;
 
+/* Those that are passed on from viommuRunCatch() on, and what was blocked before. */
+static bool isCatching;
+static sigset_t caught;
+static sigset_t before;
+
 static void
 passOn(int number)
 {
@@ -51,6 +56,7 @@ static bool
 allowMemory(uint64_t memory)
 {
     struct rlimit limit;
+    rlim_t hard;
     uint64_t wanted = memory > UINT64_MAX - GIB ? UINT64_MAX : memory + GIB;
 
     if (getrlimit(RLIMIT_MEMLOCK, &limit) < 0)
@@ -58,16 +64,23 @@ allowMemory(uint64_t memory)
     if (limit.rlim_cur == RLIM_INFINITY || limit.rlim_cur >= wanted)
         return true;
     limit.rlim_cur = wanted;
-    limit.rlim_max = MAX(limit.rlim_max, wanted);
+    hard = limit.rlim_max;
+    limit.rlim_max = MAX(hard, wanted);
+    if (setrlimit(RLIMIT_MEMLOCK, &limit) == 0)
+        return true;
     /* Who may not raise it may have enough as it is. */
-    return setrlimit(RLIMIT_MEMLOCK, &limit) == 0 || errno == EPERM;
+    limit.rlim_cur = limit.rlim_max = hard;
+    return errno == EPERM && setrlimit(RLIMIT_MEMLOCK, &limit) == 0;
 }
 
 static bool
 becomeUser(const struct passwd *user)
 {
-    return !user || (initgroups(user->pw_name, user->pw_gid) == 0 && setgid(user->pw_gid) == 0 &&
-                     setuid(user->pw_uid) == 0);
+    if (!user)
+        return true;
+    return initgroups(user->pw_name, user->pw_gid) == 0 && setgid(user->pw_gid) == 0 && setuid(user->pw_uid) == 0 &&
+           setenv("HOME", user->pw_dir, 1) == 0 && setenv("USER", user->pw_name, 1) == 0 &&
+           setenv("LOGNAME", user->pw_name, 1) == 0;
 }
 
 static bool
@@ -82,7 +95,7 @@ keepFds(const GArray *fds)
     return true;
 }
 
-/* In the child: only system calls until exec, but for what the library does to find the program. */
+/* In the child, which is alone in its process: the library may be used until exec. */
 static void
 runExec(char *const *words, const GArray *fds, const struct passwd *user, uint64_t memory, pid_t parent, int report,
         const sigset_t *mask)
@@ -91,8 +104,10 @@ runExec(char *const *words, const GArray *fds, const struct passwd *user, uint64
     ssize_t written;
     size_t i;
 
-    for (i = 0; i < G_N_ELEMENTS(passed); i++)
-        signal(passed[i], SIG_DFL);
+    for (i = 0; i < G_N_ELEMENTS(passed); i++) {
+        if (sigismember(&caught, passed[i]) == 1)
+            signal(passed[i], SIG_DFL);
+    }
     sigprocmask(SIG_SETMASK, mask, NULL);
     if (allowMemory(memory)) {
         failure.step = STEP_USER;
@@ -130,20 +145,27 @@ findUser(const char *name, const struct passwd **ret_user, GError **error)
     return !name || *ret_user;
 }
 
-/* Catches those that are passed on, and blocks them; *@ret_before is what was blocked before. */
-static void
-catchSignals(sigset_t *ret_before)
+void
+viommuRunCatch(void)
 {
     struct sigaction action = { .sa_handler = passOn };
-    sigset_t all;
+    struct sigaction old;
     size_t i;
 
-    sigemptyset(&all);
+    if (isCatching)
+        return;
+    isCatching = true;
+    sigemptyset(&caught);
     for (i = 0; i < G_N_ELEMENTS(passed); i++) {
-        sigaddset(&all, passed[i]);
+        /* What the caller ignores stays so: nohup. */
+        if (sigaction(passed[i], NULL, &old) == 0 && old.sa_handler == SIG_IGN)
+            continue;
+        sigaddset(&caught, passed[i]);
         sigaction(passed[i], &action, NULL);
     }
-    sigprocmask(SIG_BLOCK, &all, ret_before);
+    /* Else the kernel keeps no status. */
+    signal(SIGCHLD, SIG_DFL);
+    sigprocmask(SIG_BLOCK, &caught, &before);
 }
 
 int
@@ -153,7 +175,6 @@ viommuRunChild(char *const *words, const GArray *fds, const char *user, uint64_t
     childFailure failure;
     int report[2];
     pid_t parent = getpid();
-    sigset_t before;
     pid_t pid;
     ssize_t n;
 
@@ -164,7 +185,7 @@ viommuRunChild(char *const *words, const GArray *fds, const char *user, uint64_t
         return -1;
     }
     /* None is lost: those that come before there is a child wait. */
-    catchSignals(&before);
+    viommuRunCatch();
     pid = fork();
     child = pid;
     if (pid == 0)

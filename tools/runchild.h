@@ -7,6 +7,10 @@
 #include <glib.h>
 #include <stdint.h>
 
+/* Blocks the signals that are passed on until there is a child to pass them to: what is to be undone if it fails can be
+ * done now. viommuRunChild does it itself otherwise, and ends it. A signal that the caller ignores stays ignored. */
+void viommuRunCatch(void);
+
 /* Runs @words (ending with NULL; the first is looked for in PATH) with the descriptors @fds (of int) beside the
  * standard ones, as @user (NULL: as who calls) with that user's groups, and waits for it. It may lock @memory bytes and
  * a GiB. SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1 and SIGUSR2 are passed on; if the caller dies, it gets SIGTERM.

@@ -66,6 +66,22 @@ qemuViommuFdDevices(const GPtrArray *args)
     return devices;
 }
 
+char *
+qemuViommuFdMissing(const GPtrArray *args)
+{
+    size_t i;
+
+    for (i = 0; i < args->len; i++) {
+        g_autoptr(JsonObject) props = readKind(g_ptr_array_index(args, i), "-device", "driver", "vfio-pci");
+        bool without = props && !json_object_has_member(props, "iommufd");
+        JsonNode *host = without ? json_object_get_member(props, "host") : NULL;
+
+        if (host && JSON_NODE_HOLDS_VALUE(host) && json_node_get_string(host))
+            return g_strdup(json_node_get_string(host));
+    }
+    return NULL;
+}
+
 void
 qemuViommuGiveFds(GPtrArray *args, int iommufd, const GArray *fds)
 {

@@ -78,28 +78,50 @@ probe(const char *root, const char *address, GError **error)
     return writeText(path, address, error);
 }
 
-bool
-virVFIOBind(const char *root, const char *address, char **ret_driver, bool *ret_bound, GError **error)
+/* The kernel shows none as "(null)". Free with g_free. */
+static char *
+readOverride(const char *root, const char *address)
 {
-    g_autofree char *driver = readDriver(root, address);
+    g_autofree char *path = devicePath(root, address, "driver_override");
+    g_autofree char *text = NULL;
+
+    if (!g_file_get_contents(path, &text, NULL, NULL))
+        return g_strdup("");
+    g_strchomp(text);
+    return g_strdup(strcmp(text, "(null)") == 0 ? "" : text);
+}
+
+void
+virVFIOTakenClear(virVFIOTaken *taken)
+{
+    g_clear_pointer(&taken->driver, g_free);
+    g_clear_pointer(&taken->override, g_free);
+}
+
+bool
+virVFIOBind(const char *root, const char *address, virVFIOTaken *ret_taken, bool *ret_bound, GError **error)
+{
+    virVFIOTaken taken = { NULL, NULL };
     g_autoptr(GError) local = NULL;
     g_autoptr(GError) undone = NULL;
 
-    *ret_driver = NULL;
+    *ret_taken = taken;
     *ret_bound = false;
     if (isVFIO(root, address))
         return true;
+    taken.driver = readDriver(root, address);
+    taken.override = readOverride(root, address);
+    *ret_taken = taken;
     if (!writeDevice(root, address, "driver_override", VIR_VFIO_DRIVER "\n", error))
         return false;
     if (unbind(root, address, &local) && probe(root, address, &local) && isVFIO(root, address)) {
-        *ret_driver = g_steal_pointer(&driver);
         *ret_bound = true;
         return true;
     }
     if (!local)
         g_set_error(&local, VIOMMU_ERROR, VIOMMU_ERROR_HOST,
                     VIR_VFIO_DRIVER " does not take '%s': load the module '" VIR_VFIO_DRIVER "'", address);
-    if (!virVFIOGiveBack(root, address, driver, &undone)) {
+    if (!virVFIOGiveBack(root, address, &taken, &undone)) {
         g_set_error(error, VIOMMU_ERROR, VIOMMU_ERROR_HOST, "%s; and giving it back failed, too: %s", local->message,
                     undone->message);
         return false;
@@ -108,12 +130,15 @@ virVFIOBind(const char *root, const char *address, char **ret_driver, bool *ret_
     return false;
 }
 
+/* It is offered to what its driver_override names, and so to vfio-pci no more. */
 bool
-virVFIOGiveBack(const char *root, const char *address, const char *driver, GError **error)
+virVFIOGiveBack(const char *root, const char *address, const virVFIOTaken *taken, GError **error)
 {
+    const char *driver = taken->driver;
+    g_autofree char *override = g_strconcat(taken->override ? taken->override : "", "\n", NULL);
     g_autofree char *now = NULL;
 
-    if (!writeDevice(root, address, "driver_override", "\n", error))
+    if (!writeDevice(root, address, "driver_override", override, error))
         return false;
     now = readDriver(root, address);
     if (g_strcmp0(now, driver) == 0)

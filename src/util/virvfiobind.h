@@ -11,11 +11,18 @@
 /* The driver that is bound for a guest. */
 #define VIR_VFIO_DRIVER "vfio-pci"
 
-/* Binds the device @address ("0002:01:00.0") of the host at @root ("" for this one) to vfio-pci. *@ret_driver is the
- * driver that it was taken from, NULL if it had none; free with g_free. *@ret_bound is false, and nothing was done, if
- * a driver of the VFIO family has it already. With @error (VIOMMU_ERROR_HOST) it is as it was, or the message says what
- * is left. */
-bool virVFIOBind(const char *root, const char *address, char **ret_driver, bool *ret_bound, GError **error);
+/* How a device was before it was taken. */
+typedef struct {
+    char *driver;   /* that had it; NULL: none */
+    char *override; /* its driver_override; "": none */
+} virVFIOTaken;
 
-/* Gives it back to @driver, the one that it had; NULL: it had none. */
-bool virVFIOGiveBack(const char *root, const char *address, const char *driver, GError **error);
+void virVFIOTakenClear(virVFIOTaken *taken);
+
+/* Binds the device @address ("0002:01:00.0") of the host at @root ("" for this one) to vfio-pci; *@ret_taken says how
+ * it was. *@ret_bound is false, and nothing was done, if a driver of the VFIO family has it already. With @error
+ * (VIOMMU_ERROR_HOST) it is as it was, or the message says what is left. */
+bool virVFIOBind(const char *root, const char *address, virVFIOTaken *ret_taken, bool *ret_bound, GError **error);
+
+/* Gives it back as it was. */
+bool virVFIOGiveBack(const char *root, const char *address, const virVFIOTaken *taken, GError **error);
