@@ -72,7 +72,7 @@ def unprobed(words):
     def scenario(tap, world, name):
         xml = domain([hostdev(world.address("B0")), REQUEST])
         status, findings = world.check(xml)
-        tap.ok(status == 0 and has(findings, "V15", "note", "not known", "registers"),
+        tap.ok(status == 0 and has(findings, "V15", "note", "is not known", "'--probe'"),
                f"{name}: viommu check says that nesting is not known", findings)
         done = world.define(xml)
         tap.ok(done.returncode == 0, f"{name}: viommu define", done.stderr)

@@ -11,6 +11,7 @@ their words too: its arguments must be those of the native domain.
 
 import itertools
 import json
+import re
 import sys
 import xml.etree.ElementTree as ElementTree
 
@@ -33,7 +34,7 @@ PXB, PORT, SMMU = "pxb-pcie", "pcie-root-port", "arm-smmuv3"
 def expanded(case, version, source):
     """The domain in that libvirt's words; "" where it cannot be said."""
     done = viommuDone(case.host, "-q", "expand", "--libvirt-version", version, *case.options, "-", stdin=source)
-    if done.returncode and not done.stderr.startswith("error: this libvirt "):
+    if done.returncode and not re.match(r"error: (line \d+: )?this libvirt ", done.stderr):
         raise ViommuError(done.stderr)
     return done.stdout
 
