@@ -195,7 +195,7 @@ canStandBeside(const expandState *state, GError **error)
         state->words.pciBus || !state->plan->vsmmus->len ? NULL : findExpander(state->dom);
 
     if (taken)
-        viommuErrorAt(error, VIOMMU_ERROR_REFUSED, (unsigned)xmlGetLineNo(taken),
+        viommuErrorAt(error, VIOMMU_ERROR_REFUSED, viommuXMLLine(state->dom->xml, taken),
                       "<qemu:commandline> has '%s', which viommu writes itself for this libvirt: remove it",
                       viommuXMLAttr(taken, "value"));
     else if (expander)
