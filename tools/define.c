@@ -2,10 +2,9 @@
 /*
  * viommu define: expands a domain, checks it, gives it to libvirt and says what was added.
  */
-#include "load.h"
-#include "viommu_check.h"
+#include "placed.h"
 #include "report.h"
-#include "viommu.h"
+#include "viommu_check.h"
 
 #include <string.h>
 
@@ -169,6 +168,7 @@ cmdDefine(const viommuOptions *opts, char **args, GString *out, GError **error)
 {
     g_autoptr(viommuInput) input = viommuInputNew(opts, args[0], error);
     g_autoptr(viommuPlacement) placement = NULL;
+    viommuExit status;
 
     if (!input)
         return VIOMMU_EXIT_UNREACHABLE;
@@ -183,11 +183,10 @@ cmdDefine(const viommuOptions *opts, char **args, GString *out, GError **error)
         return defineText(input, input->text, NULL, out, error);
     if (!viommuDomainIsRequest(input->dom))
         return defineHandWritten(input, out, error);
-    placement = viommuInputPlace(input, error);
-    if (!placement)
-        return VIOMMU_EXIT_UNREACHABLE;
-    viommuReportFindings(placement->findings, opts->quiet);
-    if (placement->refused || !viommuInputFit(input, placement, error))
+    status = viommuInputPlaceAndSay(input, &placement, error);
+    if (status != VIOMMU_EXIT_DONE)
+        return status;
+    if (!viommuInputFit(input, placement, error))
         return VIOMMU_EXIT_REFUSED;
     return defineText(input, placement->text, placement, out, error);
 }

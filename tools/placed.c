@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What expand, argv and run do alike.
+ * What expand, define, argv and run do alike.
  */
 #include "placed.h"
 
