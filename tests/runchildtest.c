@@ -9,9 +9,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <glib/gstdio.h>
+#include <grp.h>
+#include <pwd.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -97,6 +101,144 @@ testUser(void)
     g_assert_no_error(error);
 }
 
+/* What a program takes for its home and name is that user's. */
+static void
+testEnvironment(void)
+{
+    static const char *const names[] = { "HOME", "USER", "LOGNAME" };
+    const struct passwd *nobody = getpwnam("nobody");
+    const char *wanted[] = { nobody->pw_dir, nobody->pw_name, nobody->pw_name };
+    size_t i;
+
+    if (geteuid() != 0) {
+        g_test_skip("only root can become another user");
+        return;
+    }
+    for (i = 0; i < G_N_ELEMENTS(names); i++) {
+        g_autofree char *script = g_strdup_printf("test \"$%s\" = '%s'", names[i], wanted[i]);
+        g_autofree char *before = g_strdup(g_getenv(names[i]));
+        g_autoptr(GError) error = NULL;
+
+        g_setenv(names[i], "another", TRUE);
+        g_assert_cmpint(run(script, "nobody", NULL, &error), ==, 0);
+        g_assert_no_error(error);
+        if (before)
+            g_setenv(names[i], before, TRUE);
+        else
+            g_unsetenv(names[i]);
+    }
+}
+
+/* Only the first in a process sets signals up: the test runs in one of its own. False: this is not it. */
+static bool
+isAlone(void)
+{
+    if (g_test_subprocess())
+        return true;
+    g_test_trap_subprocess(NULL, 0, G_TEST_SUBPROCESS_DEFAULT);
+    g_test_trap_assert_passed();
+    return false;
+}
+
+/* The groups of the caller are not the user's. */
+static void
+testGroups(void)
+{
+    const gid_t group = 1;
+
+    if (geteuid() != 0) {
+        g_test_skip("only root can become another user");
+        return;
+    }
+    if (!isAlone())
+        return;
+    g_assert_cmpint(setgroups(1, &group), ==, 0);
+    g_assert_cmpint(run("test \"$(id -G)\" = \"$(id -g)\"", "nobody", NULL, NULL), ==, 0);
+}
+
+/* What is ignored stays so for the program, too: nohup. */
+static void
+testIgnored(void)
+{
+    if (!isAlone())
+        return;
+    signal(SIGHUP, SIG_IGN);
+    g_assert_cmpint(run("kill -HUP $$; exit 3", NULL, NULL, NULL), ==, 3);
+}
+
+/* A caller that does not wait for its children has no status of them. */
+static void
+testChildIgnored(void)
+{
+    if (!isAlone())
+        return;
+    signal(SIGCHLD, SIG_IGN);
+    g_assert_cmpint(run("exit 7", NULL, NULL, NULL), ==, 7);
+}
+
+/* One that comes before there is a program is for it. Without it the program would end by the other, which comes
+ * later. */
+static void
+testEarly(void)
+{
+    if (!isAlone())
+        return;
+    viommuRunCatch();
+    raise(SIGTERM);
+    g_assert_cmpint(run("trap 'exit 40' USR2; while :; do kill -USR2 $PPID; sleep 0.01; done", NULL, NULL, NULL), ==,
+                    128 + SIGTERM);
+}
+
+/* What waits until there is a program is not blocked in it. */
+static void
+testMask(void)
+{
+    if (!isAlone())
+        return;
+    g_assert_cmpint(run("kill -TERM $$; exit 3", NULL, NULL, NULL), ==, 128 + SIGTERM);
+}
+
+static void
+testMemory(void)
+{
+    const uint64_t gib = UINT64_C(1) << 30;
+
+    g_assert_cmpuint(viommuRunMemory(4 * gib, 0), ==, 5 * gib);
+    g_assert_cmpuint(viommuRunMemory(4 * gib, 1), ==, 5 * gib);
+    g_assert_cmpuint(viommuRunMemory(4 * gib, 3), ==, 13 * gib);
+    g_assert_cmpuint(viommuRunMemory(UINT64_C(1) << 62, 4), ==, UINT64_MAX);
+    g_assert_cmpuint(viommuRunMemory(UINT64_C(1) << 62, 5), ==, UINT64_MAX);
+    g_assert_cmpuint(viommuRunMemory(UINT64_MAX - gib + 1, 1), ==, UINT64_MAX);
+}
+
+/* Who may not raise what may be locked gets what there is. */
+static void
+testMemoryLimit(void)
+{
+    static const struct {
+        uint64_t memory;
+        unsigned soft;
+    } some[] = { { 0, 65536 }, { 65536, 65536 }, { 102400, 102400 }, { 131072, 131072 },
+                 { UINT64_C(1) << 32, 131072 } };
+    const struct rlimit limit = { 65536, 131072 };
+    g_autoptr(GArray) none = g_array_new(FALSE, FALSE, sizeof(int));
+    size_t i;
+
+    if (!isAlone())
+        return;
+    g_assert_true(geteuid() != 0 || setuid(65534) == 0);
+    g_assert_cmpint(setrlimit(RLIMIT_MEMLOCK, &limit), ==, 0);
+    for (i = 0; i < G_N_ELEMENTS(some); i++) {
+        g_autofree char *script = g_strdup_printf(
+            "set -- $(grep '^Max locked' /proc/$$/limits); test $4 = %u && test $5 = 131072", some[i].soft);
+        const char *words[] = { "sh", "-c", script, NULL };
+        g_autoptr(GError) error = NULL;
+
+        g_assert_cmpint(viommuRunChild((char *const *)words, none, NULL, some[i].memory, &error), ==, 0);
+        g_assert_no_error(error);
+    }
+}
+
 /* Starts a process that runs @script, with the end of a pipe for it to write to; *@ret_from is the other. */
 static pid_t
 start(const char *script, int *ret_from)
@@ -171,12 +313,26 @@ testDeath(void)
 int
 main(int argc, char **argv)
 {
+    static const int numbers[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGCHLD };
+    size_t i;
+
+    /* In the background of a script, or under nohup, some are ignored. */
+    for (i = 0; i < G_N_ELEMENTS(numbers); i++)
+        signal(numbers[i], SIG_DFL);
     g_test_init(&argc, &argv, NULL);
     g_test_set_nonfatal_assertions();
     g_test_add_func("/run/status", testStatus);
     g_test_add_func("/run/fds", testFds);
     g_test_add_func("/run/not-started", testNotStarted);
     g_test_add_func("/run/user", testUser);
+    g_test_add_func("/run/environment", testEnvironment);
+    g_test_add_func("/run/groups", testGroups);
+    g_test_add_func("/run/ignored", testIgnored);
+    g_test_add_func("/run/child-ignored", testChildIgnored);
+    g_test_add_func("/run/early", testEarly);
+    g_test_add_func("/run/mask", testMask);
+    g_test_add_func("/run/memory", testMemory);
+    g_test_add_func("/run/memory-limit", testMemoryLimit);
     g_test_add_func("/run/signals", testSignals);
     g_test_add_func("/run/death", testDeath);
     return g_test_run();

@@ -70,6 +70,24 @@ testNotTaken(void)
     testHostRemove(tree);
 }
 
+/* The kernel's word for no override is not taken for one. */
+static void
+testNoOverride(void)
+{
+    g_autofree char *tree =
+        unpack("sys/bus/pci/devices/" DEVICE "/driver_override = (null)\nsys/bus/pci/drivers_probe =\n" NVME);
+    virVFIOTaken taken = { NULL, NULL };
+    g_autoptr(GError) error = NULL;
+    bool bound = true;
+
+    g_assert_false(virVFIOBind(tree, DEVICE, &taken, &bound, &error));
+    g_assert_error(error, VIOMMU_ERROR, VIOMMU_ERROR_HOST);
+    g_assert_cmpstr(taken.override, ==, "");
+    expect(tree, "sys/bus/pci/devices/" DEVICE "/driver_override", "\nfio-pci");
+    virVFIOTakenClear(&taken);
+    testHostRemove(tree);
+}
+
 /* A driver of the family has it: it is left alone. */
 static void
 testTaken(void)
@@ -150,6 +168,7 @@ main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     g_test_set_nonfatal_assertions();
     g_test_add_func("/bind/not-taken", testNotTaken);
+    g_test_add_func("/bind/no-override", testNoOverride);
     g_test_add_func("/bind/taken", testTaken);
     g_test_add_func("/bind/give-back-same", testGiveBackSame);
     g_test_add_func("/bind/give-back-fails", testGiveBackFails);

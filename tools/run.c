@@ -208,12 +208,6 @@ listWords(const GPtrArray *argv, char **more)
     return words;
 }
 
-static uint64_t
-multiply(uint64_t bytes, unsigned count)
-{
-    return count && bytes > UINT64_MAX / count ? UINT64_MAX : bytes * MAX(count, 1);
-}
-
 static bool
 isDaemonize(const char *word)
 {
@@ -274,7 +268,7 @@ startQEMU(const viommuOptions *opts, const viommuInput *input, GPtrArray *argv, 
             g_array_append_val(fds, state.iommufd);
         words = listWords(argv, more);
         status = viommuRunChild((char **)words->pdata, fds, opts->user,
-                                multiply(input->dom->memoryBytes, devices->len), error);
+                                viommuRunMemory(input->dom->memoryBytes, devices->len), error);
     }
     if (state.iommufd >= 0)
         close(state.iommufd);

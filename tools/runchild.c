@@ -51,13 +51,18 @@ passOn(int number)
         kill((pid_t)child, number);
 }
 
+uint64_t
+viommuRunMemory(uint64_t bytes, unsigned count)
+{
+    return bytes > (UINT64_MAX - GIB) / MAX(count, 1) ? UINT64_MAX : bytes * MAX(count, 1) + GIB;
+}
+
 /* iommufd counts what a guest maps against the user; more than there was is for root. */
 static bool
-allowMemory(uint64_t memory)
+allowMemory(uint64_t wanted)
 {
     struct rlimit limit;
     rlim_t hard;
-    uint64_t wanted = memory > UINT64_MAX - GIB ? UINT64_MAX : memory + GIB;
 
     if (getrlimit(RLIMIT_MEMLOCK, &limit) < 0)
         return false;
@@ -125,14 +130,18 @@ runExec(char *const *words, const GArray *fds, const struct passwd *user, uint64
     _exit(written == sizeof(failure) ? 127 : 126);
 }
 
+/* As long as it is not reaped its number is no other's, to which a signal could go. */
 static int
 waitFor(pid_t pid)
 {
+    siginfo_t info;
     int status = 0;
 
-    while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+    while (waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT) < 0 && errno == EINTR)
         continue;
     child = 0;
+    while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+        continue;
     return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
 }
 
@@ -177,6 +186,7 @@ viommuRunChild(char *const *words, const GArray *fds, const char *user, uint64_t
     pid_t parent = getpid();
     pid_t pid;
     ssize_t n;
+    int saved;
 
     if (!findUser(user, &who, error))
         return -1;
@@ -187,6 +197,7 @@ viommuRunChild(char *const *words, const GArray *fds, const char *user, uint64_t
     /* None is lost: those that come before there is a child wait. */
     viommuRunCatch();
     pid = fork();
+    saved = errno;
     child = pid;
     if (pid == 0)
         runExec(words, fds, who, memory, parent, report[1], &before);
@@ -196,10 +207,10 @@ viommuRunChild(char *const *words, const GArray *fds, const char *user, uint64_t
         n = read(report[0], &failure, sizeof(failure));
     } while (n < 0 && errno == EINTR);
     close(report[0]);
-    if (pid < 0)
-        g_set_error(error, VIOMMU_ERROR, VIOMMU_ERROR_HOST, "cannot start '%s': %s", words[0], g_strerror(EAGAIN));
-    if (pid < 0)
+    if (pid < 0) {
+        g_set_error(error, VIOMMU_ERROR, VIOMMU_ERROR_HOST, "cannot start '%s': %s", words[0], g_strerror(saved));
         return -1;
+    }
     if (n != sizeof(failure))
         return waitFor(pid);
     waitFor(pid);

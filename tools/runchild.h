@@ -11,9 +11,12 @@
  * done now. viommuRunChild does it itself otherwise, and ends it. A signal that the caller ignores stays ignored. */
 void viommuRunCatch(void);
 
+/* What a guest of @bytes with @count devices may have to lock: that once for each, and a GiB. UINT64_MAX: no limit. */
+uint64_t viommuRunMemory(uint64_t bytes, unsigned count);
+
 /* Runs @words (ending with NULL; the first is looked for in PATH) with the descriptors @fds (of int) beside the
- * standard ones, as @user (NULL: as who calls) with that user's groups, and waits for it. It may lock @memory bytes and
- * a GiB. SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1 and SIGUSR2 are passed on; if the caller dies, it gets SIGTERM.
+ * standard ones, as @user (NULL: as who calls) with that user's groups, and waits for it. It may lock @memory bytes.
+ * SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1 and SIGUSR2 are passed on; if the caller dies, it gets SIGTERM.
  * Returns its exit status, or 128 and the signal that ended it, as a shell does; -1 with @error (VIOMMU_ERROR_HOST) if
  * it could not be started. */
 int viommuRunChild(char *const *words, const GArray *fds, const char *user, uint64_t memory, GError **error);
