@@ -72,11 +72,26 @@ testFds(void)
     g_assert_cmpuint(left->len, ==, 0);
 }
 
+/* A domain whose devices are by VFIO groups keeps its iommufd object as it is. */
+static void
+testNone(void)
+{
+    g_autoptr(GPtrArray) args = makeArgs();
+    g_autoptr(GPtrArray) before = makeArgs();
+    g_autoptr(GArray) fds = g_array_new(FALSE, FALSE, sizeof(int));
+    size_t i;
+
+    qemuViommuGiveFds(args, -1, fds);
+    for (i = 0; i < args->len; i++)
+        g_assert_cmpstr(value(args, i), ==, value(before, i));
+}
+
 int
 main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_set_nonfatal_assertions();
     g_test_add_func("/qemu/fds", testFds);
+    g_test_add_func("/qemu/fds/none", testNone);
     return g_test_run();
 }

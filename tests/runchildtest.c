@@ -129,6 +129,32 @@ testEnvironment(void)
     }
 }
 
+/* What the caller left open and what is the caller's alone are not for another user. */
+static void
+testApart(void)
+{
+    g_autofree char *before = g_strdup(g_getenv("XDG_RUNTIME_DIR"));
+    g_autofree char *script = NULL;
+    g_autofree char *kept = NULL;
+    int open1 = open("/dev/zero", O_RDWR);
+
+    if (geteuid() != 0) {
+        g_test_skip("only root can become another user");
+        close(open1);
+        return;
+    }
+    script = g_strdup_printf("test ! -e /proc/$$/fd/%d && test -z \"$XDG_RUNTIME_DIR\"", open1);
+    kept = g_strdup_printf("test -e /proc/$$/fd/%d && test \"$XDG_RUNTIME_DIR\" = /run/user/7", open1);
+    g_setenv("XDG_RUNTIME_DIR", "/run/user/7", TRUE);
+    g_assert_cmpint(run(script, "nobody", NULL, NULL), ==, 0);
+    g_assert_cmpint(run(kept, NULL, NULL, NULL), ==, 0);
+    if (before)
+        g_setenv("XDG_RUNTIME_DIR", before, TRUE);
+    else
+        g_unsetenv("XDG_RUNTIME_DIR");
+    close(open1);
+}
+
 /* Only the first in a process sets signals up: the test runs in one of its own. False: this is not it. */
 static bool
 isAlone(void)
@@ -326,6 +352,7 @@ main(int argc, char **argv)
     g_test_add_func("/run/not-started", testNotStarted);
     g_test_add_func("/run/user", testUser);
     g_test_add_func("/run/environment", testEnvironment);
+    g_test_add_func("/run/apart", testApart);
     g_test_add_func("/run/groups", testGroups);
     g_test_add_func("/run/ignored", testIgnored);
     g_test_add_func("/run/child-ignored", testChildIgnored);

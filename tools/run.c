@@ -12,6 +12,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -22,8 +23,8 @@
 #define LOCKS RUN "/run"
 #define VFIO_DEVICES "/dev/vfio/devices/"
 
-/* How long a node of a device that was bound may take to appear: tries of 10 ms. */
-#define NODE_TRIES 500
+/* How long a node of a device that was bound may take to appear. */
+#define NODE_TIME (5 * G_TIME_SPAN_SECOND)
 
 /* A host device of the guest, from its lock to its descriptor. */
 typedef struct {
@@ -67,21 +68,56 @@ lock(const runDevice *dev, int fd, GError **error)
 {
     if (flock(fd, LOCK_EX | LOCK_NB) == 0)
         return true;
+    if (errno != EWOULDBLOCK)
+        return fail(error, "lock", dev->address);
     g_set_error(error, VIOMMU_ERROR, VIOMMU_ERROR_REFUSED, "'%s' is taken by another 'viommu run'", dev->address);
     return false;
+}
+
+/* Makes @path if it is missing, with @mode whatever the caller's umask is. */
+static bool
+makeDirectory(const char *path, mode_t mode)
+{
+    return mkdir(path, mode) == 0 ? chmod(path, mode) == 0 : errno == EEXIST;
+}
+
+/* The directory of the locks, and nothing that another user has put there; -1 with @error. */
+static int
+openLocks(GError **error)
+{
+    struct stat st;
+    int fd;
+
+    /* Others have sockets in the one above. */
+    if (!makeDirectory(RUN, 0755) || !makeDirectory(LOCKS, 0700)) {
+        fail(error, "make", LOCKS);
+        return -1;
+    }
+    fd = open(LOCKS, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+    if (fd >= 0 && fstat(fd, &st) == 0 && st.st_uid == geteuid())
+        return fd;
+    if (fd < 0) {
+        fail(error, "open", LOCKS);
+    } else {
+        g_set_error(error, VIOMMU_ERROR, VIOMMU_ERROR_REFUSED, LOCKS " belongs to another user: remove it");
+        close(fd);
+    }
+    return -1;
 }
 
 /* Only root can bind, and only binding comes before there is a node that could be locked. */
 static bool
 lockForBinding(runDevice *dev, GError **error)
 {
-    g_autofree char *path = g_strconcat(LOCKS "/", dev->address, NULL);
+    int locks = openLocks(error);
 
-    /* Others have sockets in the one above. */
-    if (g_mkdir_with_parents(RUN, 0755) < 0 || g_mkdir_with_parents(LOCKS, 0700) < 0)
-        return fail(error, "make", LOCKS);
-    dev->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-    return dev->lock < 0 ? fail(error, "open", path) : lock(dev, dev->lock, error);
+    if (locks < 0)
+        return false;
+    dev->lock = openat(locks, dev->address, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (dev->lock < 0)
+        fail(error, "open the lock of", dev->address);
+    close(locks);
+    return dev->lock >= 0 && lock(dev, dev->lock, error);
 }
 
 static bool
@@ -98,16 +134,21 @@ findNode(const runDevice *dev, GError **error)
     g_autoptr(GDir) dir = g_dir_open(path, 0, NULL);
     const char *name = dir ? g_dir_read_name(dir) : NULL;
     g_autofree char *node = name ? g_strconcat(VFIO_DEVICES, name, NULL) : NULL;
-    unsigned tries;
+    gint64 end = g_get_monotonic_time() + NODE_TIME;
 
     if (!node) {
         g_set_error(error, VIOMMU_ERROR, VIOMMU_ERROR_REFUSED,
                     "'%s' is not bound to a VFIO driver: bind it, or let --bind do so", dev->address);
         return NULL;
     }
-    for (tries = 0; tries < NODE_TRIES && access(node, F_OK) < 0; tries++)
+    while (access(node, F_OK) < 0 && g_get_monotonic_time() < end)
         g_usleep(10000);
-    return g_steal_pointer(&node);
+    if (access(node, F_OK) == 0)
+        return g_steal_pointer(&node);
+    g_set_error(error, VIOMMU_ERROR, VIOMMU_ERROR_HOST,
+                "there is no %s for '%s': the kernel needs CONFIG_VFIO_DEVICE_CDEV, and udev makes it", node,
+                dev->address);
+    return NULL;
 }
 
 static bool
@@ -222,7 +263,7 @@ hasDaemonize(const GPtrArray *argv, char *const *more)
     for (i = 0; i < argv->len; i++) {
         const qemuViommuArg *arg = g_ptr_array_index(argv, i);
 
-        if (isDaemonize(arg->option) || isDaemonize(arg->value))
+        if (isDaemonize(arg->option))
             return true;
     }
     for (; *more; more++) {
@@ -272,6 +313,8 @@ startQEMU(const viommuOptions *opts, const viommuInput *input, GPtrArray *argv, 
     }
     if (state.iommufd >= 0)
         close(state.iommufd);
+    /* What is said to nobody does not keep the next one from going back. */
+    signal(SIGPIPE, SIG_IGN);
     if (!giveBack(&state) && status == 0)
         status = VIOMMU_EXIT_UNREACHABLE;
     return status;

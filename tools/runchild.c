@@ -47,8 +47,11 @@ static sigset_t before;
 static void
 passOn(int number)
 {
+    int saved = errno;
+
     if (child > 0)
         kill((pid_t)child, number);
+    errno = saved;
 }
 
 uint64_t
@@ -85,14 +88,17 @@ becomeUser(const struct passwd *user)
         return true;
     return initgroups(user->pw_name, user->pw_gid) == 0 && setgid(user->pw_gid) == 0 && setuid(user->pw_uid) == 0 &&
            setenv("HOME", user->pw_dir, 1) == 0 && setenv("USER", user->pw_name, 1) == 0 &&
-           setenv("LOGNAME", user->pw_name, 1) == 0;
+           setenv("LOGNAME", user->pw_name, 1) == 0 && unsetenv("XDG_RUNTIME_DIR") == 0;
 }
 
+/* Another user gets no more than what is given. */
 static bool
-keepFds(const GArray *fds)
+keepFds(const GArray *fds, const struct passwd *user)
 {
     size_t i;
 
+    if (user && close_range(STDERR_FILENO + 1, ~0U, CLOSE_RANGE_CLOEXEC) < 0)
+        return false;
     for (i = 0; i < fds->len; i++) {
         if (fcntl(g_array_index(fds, int, i), F_SETFD, 0) < 0)
             return false;
@@ -119,7 +125,7 @@ runExec(char *const *words, const GArray *fds, const struct passwd *user, uint64
         if (becomeUser(user)) {
             failure.step = STEP_FDS;
             /* After the user: a change of it takes the death signal back. */
-            if (keepFds(fds) && prctl(PR_SET_PDEATHSIG, SIGTERM) == 0 && getppid() == parent) {
+            if (keepFds(fds, user) && prctl(PR_SET_PDEATHSIG, SIGTERM) == 0 && getppid() == parent) {
                 failure.step = STEP_EXEC;
                 execvp(words[0], words);
             }
@@ -132,17 +138,22 @@ runExec(char *const *words, const GArray *fds, const struct passwd *user, uint64
 
 /* As long as it is not reaped its number is no other's, to which a signal could go. */
 static int
-waitFor(pid_t pid)
+waitFor(pid_t pid, GError **error)
 {
     siginfo_t info;
     int status = 0;
+    pid_t reaped;
 
     while (waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT) < 0 && errno == EINTR)
         continue;
     child = 0;
-    while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
-        continue;
-    return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+    do {
+        reaped = waitpid(pid, &status, 0);
+    } while (reaped < 0 && errno == EINTR);
+    if (reaped == pid)
+        return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+    g_set_error(error, VIOMMU_ERROR, VIOMMU_ERROR_HOST, "cannot wait for process %d: %s", (int)pid, g_strerror(errno));
+    return -1;
 }
 
 static bool
@@ -212,8 +223,8 @@ viommuRunChild(char *const *words, const GArray *fds, const char *user, uint64_t
         return -1;
     }
     if (n != sizeof(failure))
-        return waitFor(pid);
-    waitFor(pid);
+        return waitFor(pid, error);
+    waitFor(pid, NULL);
     g_set_error(error, VIOMMU_ERROR, VIOMMU_ERROR_HOST, "'%s': %s: %s", words[0], steps[failure.step],
                 g_strerror(failure.code));
     return -1;

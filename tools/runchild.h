@@ -15,7 +15,8 @@ void viommuRunCatch(void);
 uint64_t viommuRunMemory(uint64_t bytes, unsigned count);
 
 /* Runs @words (ending with NULL; the first is looked for in PATH) with the descriptors @fds (of int) beside the
- * standard ones, as @user (NULL: as who calls) with that user's groups, and waits for it. It may lock @memory bytes.
+ * standard ones, as @user (NULL: as who calls, with what that one left open) with that user's groups, and waits for it.
+ * It may lock @memory bytes.
  * SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1 and SIGUSR2 are passed on; if the caller dies, it gets SIGTERM.
  * Returns its exit status, or 128 and the signal that ended it, as a shell does; -1 with @error (VIOMMU_ERROR_HOST) if
  * it could not be started. */

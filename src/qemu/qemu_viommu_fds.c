@@ -93,7 +93,7 @@ qemuViommuGiveFds(GPtrArray *args, int iommufd, const GArray *fds)
         g_autoptr(JsonObject) object = readKind(arg, "-object", "qom-type", "iommufd");
         g_autoptr(JsonObject) device = readDevice(arg);
 
-        if (object)
+        if (object && iommufd >= 0)
             setFd(arg, object, iommufd);
         else if (device && next < fds->len)
             setFd(arg, device, g_array_index(fds, int, next++));

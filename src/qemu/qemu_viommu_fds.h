@@ -13,6 +13,6 @@ GPtrArray *qemuViommuFdDevices(const GPtrArray *args);
 /* The host address of a device in @args that goes through no iommufd, or NULL. Free with g_free. */
 char *qemuViommuFdMissing(const GPtrArray *args);
 
-/* Gives each of them its descriptor in the place of the address, and the iommufd object @iommufd. @fds: of int, in the
- * order of qemuViommuFdDevices. */
+/* Gives each of them its descriptor in the place of the address, and the iommufd object @iommufd (-1: opens its own).
+ * @fds: of int, in the order of qemuViommuFdDevices. */
 void qemuViommuGiveFds(GPtrArray *args, int iommufd, const GArray *fds);

@@ -13,6 +13,9 @@
 
 #define PCI "/sys/bus/pci/"
 
+/* The driver that is bound for a guest. */
+#define DRIVER "vfio-pci"
+
 /* Writes @text to @path in one piece, as sysfs wants it. */
 static bool
 writeText(const char *path, const char *text, GError **error)
@@ -112,7 +115,7 @@ virVFIOBind(const char *root, const char *address, virVFIOTaken *ret_taken, bool
     taken.driver = readDriver(root, address);
     taken.override = readOverride(root, address);
     *ret_taken = taken;
-    if (!writeDevice(root, address, "driver_override", VIR_VFIO_DRIVER "\n", error))
+    if (!writeDevice(root, address, "driver_override", DRIVER "\n", error))
         return false;
     if (unbind(root, address, &local) && probe(root, address, &local) && isVFIO(root, address)) {
         *ret_bound = true;
@@ -120,7 +123,7 @@ virVFIOBind(const char *root, const char *address, virVFIOTaken *ret_taken, bool
     }
     if (!local)
         g_set_error(&local, VIOMMU_ERROR, VIOMMU_ERROR_HOST,
-                    VIR_VFIO_DRIVER " does not take '%s': load the module '" VIR_VFIO_DRIVER "'", address);
+                    DRIVER " does not take '%s': load the module '" DRIVER "'", address);
     if (!virVFIOGiveBack(root, address, &taken, &undone)) {
         g_set_error(error, VIOMMU_ERROR, VIOMMU_ERROR_HOST, "%s; and giving it back failed, too: %s", local->message,
                     undone->message);

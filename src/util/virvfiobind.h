@@ -8,9 +8,6 @@
 #include <glib.h>
 #include <stdbool.h>
 
-/* The driver that is bound for a guest. */
-#define VIR_VFIO_DRIVER "vfio-pci"
-
 /* How a device was before it was taken. */
 typedef struct {
     char *driver;   /* that had it; NULL: none */
