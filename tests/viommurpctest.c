@@ -212,6 +212,12 @@ static const struct {
     { "DOMAIN_ATTACH_DEVICE_FLAGS", VIOMMU_RPC_XML_ATTACH, 3, true,
       72, { MESSAGE(72, 160, 0, 3, 0), DOMAIN, XML, W(3) },
       68, { MESSAGE(68, 160, 0, 3, 0), DOMAIN, NEW_XML, W(3) } },
+    { "DOMAIN_DETACH_DEVICE", VIOMMU_RPC_XML_DETACH, 0, true,
+      68, { MESSAGE(68, 13, 0, 3, 0), DOMAIN, XML },
+      64, { MESSAGE(64, 13, 0, 3, 0), DOMAIN, NEW_XML } },
+    { "DOMAIN_DETACH_DEVICE_FLAGS", VIOMMU_RPC_XML_DETACH, 3, true,
+      72, { MESSAGE(72, 161, 0, 3, 0), DOMAIN, XML, W(3) },
+      68, { MESSAGE(68, 161, 0, 3, 0), DOMAIN, NEW_XML, W(3) } },
     { "DOMAIN_UPDATE_DEVICE_FLAGS", VIOMMU_RPC_XML_UPDATE, 2, true,
       72, { MESSAGE(72, 174, 0, 3, 0), DOMAIN, XML, W(2) },
       68, { MESSAGE(68, 174, 0, 3, 0), DOMAIN, NEW_XML, W(2) } },
@@ -355,7 +361,7 @@ testManyParams(void)
 static void
 testOtherCalls(void)
 {
-    static const uint32_t procs[] = { 1, 9, 12, 13, 14, 135, 161, 201, 209, 235, 249, 303, 392, 421, 443, 456 };
+    static const uint32_t procs[] = { 1, 9, 12, 14, 15, 135, 162, 201, 209, 235, 249, 303, 392, 421, 443, 456 };
     viommuRPCHeader header = { .prog = VIOMMU_RPC_REMOTE, .vers = 1 };
     size_t i;
 

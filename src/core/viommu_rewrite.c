@@ -74,6 +74,8 @@ viommuRewriteRun(viommuRewrite *self)
     case VIOMMU_REWRITE_ATTACH:
     case VIOMMU_REWRITE_UPDATE:
         return viommuRewriteDevice(self);
+    case VIOMMU_REWRITE_DETACH:
+        return viommuRewriteDetach(self);
     }
     return VIOMMU_REWRITE_PASS;
 }

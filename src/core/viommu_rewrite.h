@@ -13,6 +13,7 @@ typedef enum {
     VIOMMU_REWRITE_EMBEDDED, /* a snapshot or checkpoint, with domains in it or not */
     VIOMMU_REWRITE_ATTACH,   /* a device for a domain that libvirt has */
     VIOMMU_REWRITE_UPDATE,   /* a device of a domain that libvirt has */
+    VIOMMU_REWRITE_DETACH,   /* the same, which is to go: never replaced */
 } viommuRewriteKind;
 
 /* VIR_DOMAIN_AFFECT_LIVE and _CONFIG (libvirt-domain.h); neither: the domain as it is now. */

@@ -5,6 +5,7 @@
  */
 #include "viommu_attach.h"
 #include "viommu_check.h"
+#include "viommu_detach.h"
 #include "viommu_rewrite_priv.h"
 #include "viommuerror.h"
 
@@ -481,4 +482,46 @@ viommuRewriteDevice(viommuRewrite *self)
     }
     span = viommuXMLSpan(xml, viommuXMLRoot(xml));
     return rewrite(self, xml, self->text + span->begin, span->end - span->begin);
+}
+
+/* The findings for the device that @text, the running domain, has and that is to go. */
+static void
+checkDetach(viommuRewrite *self, const char *text, GPtrArray *findings)
+{
+    viommuRewriteVerdict verdict = VIOMMU_REWRITE_PASS;
+    g_autoptr(GArray) targets = g_array_new(FALSE, FALSE, sizeof(target));
+    const viommuDevice *there = NULL;
+    const target *one;
+
+    g_array_set_clear_func(targets, targetClear);
+    if (!addTarget(self, targets, text, self->text, self->len, &verdict) || !targets->len)
+        return;
+    one = &g_array_index(targets, target, 0);
+    if (viommuXMLAttr(one->before->root, "id"))
+        there = findSame(one->before, one->plugged.dev);
+    if (there)
+        viommuDetachCheck(one->before, self->host->topo, there, findings);
+}
+
+/* What cannot be judged is left to libvirt and QEMU: a device that goes harms none that stays. */
+viommuRewriteVerdict
+viommuRewriteDetach(viommuRewrite *self)
+{
+    bool live = !(self->flags & VIOMMU_REWRITE_CONFIG) || (self->flags & VIOMMU_REWRITE_LIVE);
+    g_autoptr(GPtrArray) findings = viommuFindingsNew();
+    viommuRewriteVerdict verdict = VIOMMU_REWRITE_PASS;
+
+    if (!live || !viommuRewriteMayAsk(self->text, self->len, deviceWords))
+        return VIOMMU_REWRITE_PASS;
+    if (!self->live) {
+        viommuRewriteAsk(self, VIOMMU_ASK_DOMAIN, NULL, &verdict);
+        return verdict;
+    }
+    if (strstr(self->live, "smmuv3"))
+        checkDetach(self, self->live, findings);
+    if (findings->len)
+        refuseWithoutLines(self, findings, &verdict);
+    else
+        g_string_truncate(self->words, 0);
+    return verdict;
 }

@@ -57,6 +57,7 @@ bool viommuRewriteMayAsk(const char *text, size_t len, const char *const *words)
  * on unseen. Returns true where libvirt cannot read it either, and will say so. */
 bool viommuRewriteUnreadable(viommuRewrite *self, GError *error, viommuRewriteVerdict *ret_verdict);
 
-/* The two halves: each returns the verdict. */
+/* The parts: each returns the verdict. */
 viommuRewriteVerdict viommuRewriteDomains(viommuRewrite *self);
 viommuRewriteVerdict viommuRewriteDevice(viommuRewrite *self);
+viommuRewriteVerdict viommuRewriteDetach(viommuRewrite *self);

@@ -259,6 +259,8 @@ rewriteKind(viommuRPCXMLKind kind)
         return VIOMMU_REWRITE_ATTACH;
     case VIOMMU_RPC_XML_UPDATE:
         return VIOMMU_REWRITE_UPDATE;
+    case VIOMMU_RPC_XML_DETACH:
+        return VIOMMU_REWRITE_DETACH;
     }
     return VIOMMU_REWRITE_DOMAIN;
 }

@@ -17,10 +17,16 @@
     CALL(virConnectGetVersion)                                                                     \
     CALL(virConnectListAllDomains)                                                                 \
     CALL(virConnectOpenAuth)                                                                       \
+    CALL(virDomainAttachDeviceFlags)                                                               \
     CALL(virDomainDefineXMLFlags)                                                                  \
+    CALL(virDomainDetachDeviceFlags)                                                               \
     CALL(virDomainFree)                                                                            \
     CALL(virDomainGetName)                                                                         \
     CALL(virDomainGetXMLDesc)                                                                      \
+    CALL(virDomainIsActive)                                                                        \
+    CALL(virDomainLookupByID)                                                                      \
+    CALL(virDomainLookupByName)                                                                    \
+    CALL(virDomainLookupByUUIDString)                                                              \
     CALL(virGetLastError)                                                                          \
     CALL(virNetworkFree)                                                                           \
     CALL(virNetworkGetXMLDesc)                                                                     \

@@ -166,6 +166,92 @@ viommuLibvirtDeviceUsers(viommuLibvirt *self, const char *except, GError **error
     return g_steal_pointer(&users);
 }
 
+struct viommuLibvirtDomain {
+    const libvirtCalls *calls;
+    virDomainPtr dom;
+};
+
+/* A number that is no id may be a name. */
+static virDomainPtr
+findByID(viommuLibvirt *self, const char *name)
+{
+    guint64 id = 0;
+
+    if (!g_ascii_string_to_unsigned(name, 10, 0, G_MAXINT, &id, NULL))
+        return NULL;
+    return self->calls->virDomainLookupByID(self->conn, (int)id);
+}
+
+viommuLibvirtDomain *
+viommuLibvirtDomainFind(viommuLibvirt *self, const char *name, GError **error)
+{
+    virDomainPtr found = findByID(self, name);
+    viommuLibvirtDomain *dom;
+
+    if (!found && g_uuid_string_is_valid(name))
+        found = self->calls->virDomainLookupByUUIDString(self->conn, name);
+    if (!found)
+        found = self->calls->virDomainLookupByName(self->conn, name);
+    if (!found) {
+        g_autofree char *what = g_strdup_printf("cannot find the domain '%s'", name);
+
+        setError(self->calls, error, what);
+        return NULL;
+    }
+    dom = g_new0(viommuLibvirtDomain, 1);
+    dom->calls = self->calls;
+    dom->dom = found;
+    return dom;
+}
+
+void
+viommuLibvirtDomainFree(viommuLibvirtDomain *self)
+{
+    if (!self)
+        return;
+    self->calls->virDomainFree(self->dom);
+    g_free(self);
+}
+
+bool
+viommuLibvirtDomainIsActive(viommuLibvirtDomain *self, bool *ret_active, GError **error)
+{
+    int active = self->calls->virDomainIsActive(self->dom);
+
+    *ret_active = active == 1;
+    if (active < 0)
+        setError(self->calls, error, "cannot ask libvirt whether the domain runs");
+    return active >= 0;
+}
+
+char *
+viommuLibvirtDomainXML(viommuLibvirtDomain *self, bool inactive, GError **error)
+{
+    char *xml = self->calls->virDomainGetXMLDesc(self->dom, inactive ? VIR_DOMAIN_XML_INACTIVE : 0);
+
+    if (!xml)
+        setError(self->calls, error, "cannot read the domain from libvirt");
+    return xml;
+}
+
+bool
+viommuLibvirtAttach(viommuLibvirtDomain *self, const char *xml, unsigned flags, GError **error)
+{
+    if (self->calls->virDomainAttachDeviceFlags(self->dom, xml, flags) == 0)
+        return true;
+    setError(self->calls, error, "libvirt does not attach the device");
+    return false;
+}
+
+bool
+viommuLibvirtDetach(viommuLibvirtDomain *self, const char *xml, unsigned flags, GError **error)
+{
+    if (self->calls->virDomainDetachDeviceFlags(self->dom, xml, flags) == 0)
+        return true;
+    setError(self->calls, error, "libvirt does not detach the device");
+    return false;
+}
+
 char *
 viommuLibvirtDefine(viommuLibvirt *self, const char *xml, bool validate, GError **error)
 {

@@ -45,6 +45,27 @@ char *viommuLibvirtNetworkXML(viommuLibvirt *conn, const char *name, GError **er
  * owns viommuDeviceUser. A domain that ends meanwhile is left out. */
 GPtrArray *viommuLibvirtDeviceUsers(viommuLibvirt *conn, const char *except, GError **error);
 
+/* A domain of a connection, which has to outlive it. */
+typedef struct viommuLibvirtDomain viommuLibvirtDomain;
+
+/* VIR_DOMAIN_AFFECT_LIVE and _CONFIG (libvirt-domain.h); neither: the domain as it is now. */
+#define VIOMMU_LIBVIRT_LIVE (1u << 0)
+#define VIOMMU_LIBVIRT_CONFIG (1u << 1)
+
+/* The domain with that id, UUID or name, in this order, as virsh does. Free with viommuLibvirtDomainFree. */
+viommuLibvirtDomain *viommuLibvirtDomainFind(viommuLibvirt *conn, const char *name, GError **error);
+void viommuLibvirtDomainFree(viommuLibvirtDomain *dom);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(viommuLibvirtDomain, viommuLibvirtDomainFree)
+
+bool viommuLibvirtDomainIsActive(viommuLibvirtDomain *dom, bool *ret_active, GError **error);
+
+/* Its XML as it is now, or, @inactive, as it will be when it starts next. Free with g_free. */
+char *viommuLibvirtDomainXML(viommuLibvirtDomain *dom, bool inactive, GError **error);
+
+/* Attaches or detaches the device @xml; of a running domain detaching may have only begun. */
+bool viommuLibvirtAttach(viommuLibvirtDomain *dom, const char *xml, unsigned flags, GError **error);
+bool viommuLibvirtDetach(viommuLibvirtDomain *dom, const char *xml, unsigned flags, GError **error);
+
 /* Defines @xml, after validating it against libvirt's schema if @validate; returns the domain's
  * name. Free with g_free. */
 char *viommuLibvirtDefine(viommuLibvirt *conn, const char *xml, bool validate, GError **error);

@@ -12,6 +12,7 @@ typedef enum {
     VIOMMU_RPC_XML_EMBEDDED, /* a snapshot or a checkpoint, which may have domains in it */
     VIOMMU_RPC_XML_ATTACH,   /* a device that is to come to a domain */
     VIOMMU_RPC_XML_UPDATE,   /* a device that is to be changed */
+    VIOMMU_RPC_XML_DETACH,   /* a device that is to go */
 } viommuRPCXMLKind;
 
 typedef struct {
