@@ -19,7 +19,8 @@
 static const viommuCmd *const commands[] = {
     &viommuCmdHost,   &viommuCmdRecord,   &viommuCmdPlan,
     &viommuCmdExpand, &viommuCmdArgv,     &viommuCmdCheck,
-    &viommuCmdDefine, &viommuCmdRun, &viommuCmdComplete, NULL,
+    &viommuCmdDefine, &viommuCmdAttach,   &viommuCmdDetach,
+    &viommuCmdRun,    &viommuCmdComplete, NULL,
 };
 
 #define QEMU_DIALECTS "native|rfc-v3|rfc-accel|rfc-nested|rfc-machine"
@@ -40,6 +41,10 @@ static struct {
     gboolean validate;
     gboolean probe;
     gboolean dryRun;
+    gboolean live;
+    gboolean config;
+    gboolean current;
+    gboolean persistent;
     gboolean bind;
     char *user;
     gboolean help;
@@ -91,6 +96,17 @@ static const struct {
         "let libvirt check the result against its schema", NULL } },
     { VIOMMU_OPTION_RUN,
       { "dry-run", 'n', 0, G_OPTION_ARG_NONE, &given.dryRun, "print the command and start nothing", NULL } },
+    { VIOMMU_OPTION_DRY_ATTACH,
+      { "dry-run", 'n', 0, G_OPTION_ARG_NONE, &given.dryRun, "print the device with its place and attach nothing",
+        NULL } },
+    { VIOMMU_OPTION_AFFECT,
+      { "live", 0, 0, G_OPTION_ARG_NONE, &given.live, "change the running domain", NULL } },
+    { VIOMMU_OPTION_AFFECT,
+      { "config", 0, 0, G_OPTION_ARG_NONE, &given.config, "change what starts next", NULL } },
+    { VIOMMU_OPTION_AFFECT,
+      { "current", 0, 0, G_OPTION_ARG_NONE, &given.current, "change the domain as it is now (default)", NULL } },
+    { VIOMMU_OPTION_AFFECT,
+      { "persistent", 0, 0, G_OPTION_ARG_NONE, &given.persistent, "change what starts next, and what runs", NULL } },
     { VIOMMU_OPTION_RUN,
       { "bind", 0, 0, G_OPTION_ARG_NONE, &given.bind,
         "bind the host devices to vfio-pci, and give them back at the end", NULL } },
@@ -232,8 +248,14 @@ readValues(const viommuCmd *cmd, viommuOptions *opts)
     opts->validate = given.validate;
     opts->probe = given.probe;
     opts->dryRun = given.dryRun;
+    opts->live = given.live;
+    opts->config = given.config;
+    opts->current = given.current;
+    opts->persistent = given.persistent;
     opts->bind = given.bind;
     opts->user = given.user;
+    if (given.current + given.persistent + (given.live || given.config) > 1)
+        return g_strdup("--current, --persistent, and --live or --config exclude one another");
     if (given.probe && given.host)
         return g_strdup("--probe reads the registers of this machine: leave out --host, or --probe");
     if (given.format && !cmd->formats)

@@ -31,6 +31,8 @@ typedef enum {
     VIOMMU_OPTION_RUN = 1 << 8,
     VIOMMU_OPTION_QEMU_DIALECT = 1 << 9, /* --dialect, with other values */
     VIOMMU_OPTION_EMULATOR = 1 << 10,
+    VIOMMU_OPTION_AFFECT = 1 << 11,
+    VIOMMU_OPTION_DRY_ATTACH = 1 << 12,
 } viommuOptionSet;
 
 typedef struct {
@@ -43,8 +45,12 @@ typedef struct {
     bool full;
     bool validate;
     bool probe;
-    bool dryRun;         /* these three: of run */
-    bool bind;
+    bool dryRun;         /* of run and attach */
+    bool live;           /* these four: of attach and detach */
+    bool config;
+    bool current;
+    bool persistent;
+    bool bind;           /* these two: of run */
     const char *user;    /* NULL: who calls */
     viommuDialect dialect;
     qemuViommuDialect qemuDialect; /* NONE: not given */
@@ -73,9 +79,11 @@ typedef struct {
 } viommuCmd;
 
 extern const viommuCmd viommuCmdArgv;
+extern const viommuCmd viommuCmdAttach;
 extern const viommuCmd viommuCmdCheck;
 extern const viommuCmd viommuCmdComplete;
 extern const viommuCmd viommuCmdDefine;
+extern const viommuCmd viommuCmdDetach;
 extern const viommuCmd viommuCmdExpand;
 extern const viommuCmd viommuCmdHost;
 extern const viommuCmd viommuCmdPlan;

@@ -44,6 +44,7 @@ typedef struct {
 } viommuPeer;
 
 void viommuPeerClear(viommuPeer *peer);
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(viommuPeer, viommuPeerClear)
 
 /* What does not change from call to call. */
 typedef struct {

@@ -1,0 +1,203 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""viommu attach and viommu detach with the real libvirt, also when they are killed, or the service is.
+
+A device goes to the port that is right for it, or nothing changes and it is said why. Whatever dies at whichever
+message to libvirt, the domain is as it was or as was asked.
+"""
+
+import contextlib
+import json
+import os
+import re
+import sys
+import tempfile
+
+from describedhost import DescribedHost
+from domainxml import parse
+from golden import manifest, viommu, viommuDone
+from killrelay import AFTER, MOMENTS, KillRelay, shortPath
+from service import SOCKETS, Service
+from serviceclient import DIRECT, PLAIN, REQUEST, REQUEST_ALL, UUID, Client, domain, hostdev, ports
+from tap import guarded
+from tree import runOnTree
+
+HOST = "grace"
+DEVICES, THIRD = ("0002:01:00.0", "0006:01:00.0"), "0009:01:00.0"
+MONITOR_LOG = "/tmp/monitor.log"
+LIBVIRT = "/run/libvirt/libvirt-sock"
+RELAY = f"{SOCKETS}-relay"
+
+
+def smmuOf(address):
+    host = json.loads(viommu(HOST, "--format", "json", "host"))
+    return next(smmu["name"] for smmu in host["smmus"]
+                if address in [device["address"] for device in smmu["devices"]])
+
+
+class Direct(Client):
+    """libvirt alone, and viommu beside it: this machine's, by a socket of the described host."""
+
+    def __init__(self, host):
+        super().__init__(host, *DIRECT)
+
+    def viommu(self, *args, stdin=None, socket=None):
+        with shortPath(socket or self.host.path(LIBVIRT)) as path:
+            # The directory is open in this process, not in viommu.
+            path = path.replace("/self/", f"/{os.getpid()}/")
+            return viommuDone(HOST, "-c", f"qemu+unix:///system?socket={path}", *args, stdin=stdin)
+
+
+def portOf(xml, address):
+    """The guest bus of that host device, or None."""
+    wanted = [int(part, 16) for part in re.split("[:.]", address)]
+    for device in parse(xml).findall("devices/hostdev"):
+        source = device.find("source/address")
+        if wanted == [int(source.get(part), 0) for part in ("domain", "bus", "slot", "function")]:
+            return int(device.find("address").get("bus"), 0)
+    return None
+
+
+def testConfig(tap, client):
+    with client.defined(viommu(HOST, "expand", "-", stdin=domain("plugged", 1, DEVICES, REQUEST_ALL))) as name:
+        before = client.dump(name)
+        (spare,) = ports(before)[smmuOf(THIRD)]
+        done = client.viommu("attach", "--dry-run", "--config", name, "-", stdin=hostdev(THIRD))
+        tap.ok(done.returncode == 0 and f"bus='0x{spare:02x}'" in done.stdout and client.dump(name) == before,
+               "attach --dry-run shows the device with its address, and attaches nothing", done.stdout, done.stderr)
+        for how in (name, UUID % 1):
+            done = client.viommu("attach", "--config", how, "-", stdin=hostdev(THIRD))
+            tap.ok(done.returncode == 0 and portOf(client.dump(name), THIRD) == spare and
+                   done.stdout == f"hostdev '{THIRD}' at 0000:{spare:02x}:00.0 attached to domain '{how}'\n",
+                   f"attach --config {how}: on the port below its vSMMU", done.stdout, done.stderr)
+            again = client.viommu("attach", "--config", how, "-", stdin=hostdev(THIRD))
+            tap.ok(again.returncode == 1 and again.stderr.startswith(f"error: V20: the domain has hostdev '{THIRD}'"),
+                   "a second time it is refused", again.stderr)
+            done = client.viommu("detach", "--config", how, "-", stdin=hostdev(THIRD))
+            tap.ok(done.returncode == 0 and client.dump(name) == before and
+                   done.stdout == f"device detached from domain '{how}'\n",
+                   f"detach --config {how}: the domain is as before", done.stdout, done.stderr)
+
+
+def testRefused(tap, client):
+    with client.defined(viommu(HOST, "expand", "-", stdin=domain("plugged", 1, DEVICES, REQUEST))) as name:
+        before = client.dump(name)
+        for what, words, stdin, status, said in (
+                ("a device of an SMMU without vSMMU", ("attach", "--config", name, "-"), hostdev(THIRD), 1,
+                 f"V05: hostdev '{THIRD}' is behind {smmuOf(THIRD)}, and the domain has no vSMMU for that"),
+                ("one of an SMMU without free port", ("attach", "--config", name, "-"), hostdev("0002:03:00.0"), 1,
+                 "no root port below its vSMMU is free"),
+                ("one that the domain does not have", ("detach", "--config", name, "-"), hostdev(THIRD), 1,
+                 "libvirt does not detach the device: "),
+                ("a domain that is not there", ("attach", "nothing", "-"), hostdev(THIRD), 1,
+                 "cannot find the domain 'nothing': "),
+                ("XML that is none", ("attach", name, "-"), "<hostdev", 1, "libvirt does not attach the device: "),
+                ("a live change of a domain that does not run", ("attach", "--live", name, "-"),
+                 hostdev("0002:03:00.0"), 1, "no root port below its vSMMU is free")):
+            done = client.viommu(*words, stdin=stdin)
+            tap.ok(done.returncode == status and said in done.stderr and not done.stdout and
+                   client.dump(name) == before, f"{words[0]}: {what}", f"exit status {done.returncode}", done.stderr)
+        done = viommuDone(HOST, "-c", "qemu+unix:///system?socket=/nowhere", "attach", name, "-", stdin=hostdev(THIRD))
+        tap.ok(done.returncode == 3 and "cannot connect to libvirt" in done.stderr, "no libvirt", done.stderr)
+
+
+def testLive(tap, client):
+    """QEMU cannot open a device that is not there. Where libvirt puts it is seen all the same."""
+    host = client.host
+    host.run("virt-admin", "daemon-log-filters", "1:qemu.qemu_monitor")
+    host.run("virt-admin", "daemon-log-outputs", f"1:file:{MONITOR_LOG}")
+    with client.running(viommu(HOST, "expand", "-", stdin=domain("running", 2, (), REQUEST_ALL))) as name:
+        before = client.ask("dumpxml", name)
+        (spare,) = ports(before)[smmuOf(THIRD)]
+        number = client.ask("domid", name).strip()
+        done = client.viommu("attach", "--live", number, "-", stdin=hostdev(THIRD))
+        adding = [json.loads(text)["arguments"] for text in re.findall(
+            r'QEMU_MONITOR_SEND_MSG: .* msg=(\{"execute":"device_add".*\})', host.run("cat", MONITOR_LOG).stdout)]
+        tap.ok(done.returncode == 1 and "/dev/vfio" in done.stderr and
+               [(one.get("host"), one["bus"]) for one in adding] == [(THIRD, f"pci.{spare}")],
+               "attach --live: QEMU is given the port below the right vSMMU", adding, done.stderr)
+        tap.ok(client.ask("dumpxml", name) == before, "and the domain is as before")
+        done = client.viommu("attach", "--persistent", name, "-", stdin=hostdev(THIRD))
+        tap.ok(done.returncode == 1 and portOf(client.dump(name), THIRD) is None,
+               "attach --persistent: what cannot be done live is not in the configuration either", done.stderr)
+
+
+def testPlain(tap, client):
+    """A domain without vSMMUs is none of ours: what libvirt makes of it is what happens."""
+    with client.defined(domain("plain", 3, (), PLAIN)) as name:
+        done = client.viommu("attach", "--config", name, "-", stdin=hostdev(THIRD))
+        tap.ok(done.returncode == 0 and done.stdout == f"device attached to domain '{name}'\n" and
+               portOf(client.dump(name), THIRD) is not None, "attach: a domain without vSMMUs", done.stderr)
+
+
+def put(client, name, there, device):
+    """Gives the domain the device, or takes it, past all of ours."""
+    if there != (portOf(client.dump(name), THIRD) is not None):
+        client.ask("attach-device" if there else "detach-device", name, "/dev/stdin", "--config", stdin=device)
+    return client.dump(name)
+
+
+def killEverywhere(tap, client, name, device, verb, change, moment, what):
+    """Runs @change with a relay that kills at its message 1, 2 and so on, until none comes in its way."""
+    without, with_ = (put(client, name, there, device) for there in (False, True))
+    before, after = (without, with_) if verb == "attach" else (with_, without)
+    wrong, seen, number = [], set(), 0
+    while True:
+        number += 1
+        put(client, name, verb == "detach", device)
+        done, killed = change(verb, moment, number)
+        now = client.dump(name)
+        seen.add(now == after)
+        if now not in (before, after):
+            wrong += [f"message {number}: the domain is another", *now.splitlines()]
+        if done.returncode == 0 and now != after:
+            wrong.append(f"message {number}: it is said to be done, and is not")
+        if not killed:
+            break
+    if done.returncode or now != after:
+        wrong.append(f"not killed: exit status {done.returncode}: {done.stderr}")
+    tap.ok(not wrong and number > 5 and seen == {True, False},
+           f"{what} is killed {moment} 1 to {number - 1}: the domain is as it was or as was asked", *wrong)
+    put(client, name, False, device)
+
+
+def testKilled(tap, client):
+    """viommu, or the process of viommud that serves virsh, is killed at every message that it sends to libvirt."""
+    host = client.host
+    libvirt, before = host.path(LIBVIRT), host.path(RELAY)
+    with contextlib.ExitStack() as stack:
+        directory = stack.enter_context(tempfile.TemporaryDirectory(prefix="relay-"))
+        with KillRelay(libvirt, AFTER, 0, before):
+            service = stack.enter_context(Service(host, f'libvirt_sock = "{RELAY}"\n'))
+
+        def command(verb, moment, number):
+            path = os.path.join(directory, "sock")
+            with KillRelay(libvirt, moment, number, path) as relay:
+                done = client.viommu(verb, "--config", name, "-", stdin=hostdev(THIRD), socket=path)
+            return done, relay.killed
+
+        def virsh(verb, moment, number):
+            with KillRelay(libvirt, moment, number, before) as relay:
+                done = host.virsh("-c", service.uri, f"{verb}-device", name, "/dev/stdin", "--config",
+                                  stdin=hostdev(THIRD))
+            return done, relay.killed
+
+        expanded = viommu(HOST, "expand", "-", stdin=domain("plugged", 1, DEVICES, REQUEST_ALL))
+        name = stack.enter_context(client.defined(expanded))
+        device = client.viommu("attach", "--dry-run", "--config", name, "-", stdin=hostdev(THIRD)).stdout
+        for verb in ("attach", "detach"):
+            for what, change in ((f"viommu {verb}", command), (f"viommud in virsh {verb}-device", virsh)):
+                for moment in MOMENTS:
+                    killEverywhere(tap, client, name, device, verb, change, moment, what)
+
+
+def testAll(tap, tree):
+    with DescribedHost(tree, manifest(HOST)) as host:
+        client = Direct(host)
+        for test in (testConfig, testRefused, testLive, testPlain, testKilled):
+            with guarded(tap, test.__name__):
+                test(tap, client)
+
+
+if __name__ == "__main__":
+    sys.exit(runOnTree(testAll))
