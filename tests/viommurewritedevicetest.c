@@ -22,8 +22,8 @@ testTexts(void)
         { HOSTDEV SOURCE("2", "3", "0", "0"), "</hostdev>" },
         { "<?xml version='1.0' encoding='utf-8'?>\n<!-- <hostdev> -->\n" HOSTDEV SOURCE("2", "3", "0", "0"),
           "</hostdev>\n<!-- </hostdev> -->\n\n" },
-        { HOSTDEV "\r\n\t" SOURCE("2", "3", "0", "0") "\r\n<!-- <address type='pci'/> --><alias name='ua-a'/>\n",
-          "</hostdev\n>" },
+        { HOSTDEV "\r\n\t" SOURCE("2", "3", "0", "0") "\r\n<!-- <address type='pci'/> --><alias name='ua-a'/>",
+          "\n</hostdev\n>" },
         { HOSTDEV "<driver name='vfio'/>" SOURCE("2", "3", "0", "0") "<rom bar='off'/>", "</hostdev> \t\n" },
         { "<interface type='hostdev' managed='yes'><mac address='52:54:00:00:00:99'/>"
           "<source><address type='pci' domain='2' bus='3' slot='0' function='0'/></source>", "</interface>" },
@@ -78,7 +78,7 @@ testSelfClosed(void)
     testReplaces(&world, ATTACH, LIVE, "<rng model='virtio'/>",
                  "<rng model='virtio'>" ADDRESS("0x01") "</rng>");
     testReplaces(&world, ATTACH, LIVE, "<?a?>\n<rng\n model='virtio' /><!-- > -->\n",
-                 "<?a?>\n<rng\n model='virtio' >" ADDRESS("0x01") "</rng><!-- > -->\n");
+                 "<?a?>\n<rng\n model='virtio'>\n  " ADDRESS("0x01") "\n</rng><!-- > -->\n");
     testReplaces(&world, ATTACH, LIVE, "<rng model='virtio'></rng>",
                  "<rng model='virtio'>" ADDRESS("0x01") "</rng>");
 }

@@ -117,6 +117,46 @@ testOlder(void)
     testPasses(&world, ATTACH, LIVE, "<rng model='virtio'/>", NULL);
 }
 
+/* One that knows ports, and iommufd of a device alone, or not even that. */
+static void
+testOlderPorts(void)
+{
+    static const char none[] =
+        "viommu: V05: hostdev '0002:03:00.0' is behind smmu3.0x0000000011000000, and no root port below its vSMMU is free "
+        "(libvirt would put it on pcie.0, outside of all vSMMUs); to fix it, "
+        "define the domain with the device in it, and start it anew; libvirt 12.1 can plug";
+    static const char cannot[] =
+        "viommu: V04: libvirt 11.10 gives no iommufd to a device that is plugged, which hostdev '0002:03:00.0' needs "
+        "below its vSMMU: define the domain with the device in it, and start it anew; libvirt 12.1 can plug";
+    testWorld world = testWorldOf("grace");
+    g_autofree char *domain = NULL;
+    g_autofree char *full = NULL;
+    g_autofree char *empty = NULL;
+    g_autoptr(testOutcome) outcome = NULL;
+
+    world.libvirt = 12001000;
+    domain = testPlace(&world, GRACE_DOMAIN);
+    g_assert_nonnull(strstr(domain, "<driver iommufd='yes'/>"));
+    world.live = domain;
+    testReplaces(&world, ATTACH, LIVE, DEVICE("2", "3"),
+                 HOSTDEV SOURCE("2", "3", "0", "0") "<driver iommufd='yes'/>" ADDRESS("0x03") "</hostdev>");
+    testReplaces(&world, ATTACH, LIVE, HOSTDEV "<driver name='vfio'/>" SOURCE("2", "3", "0", "0") "</hostdev>",
+                 HOSTDEV "<driver name='vfio' iommufd='yes'/>" SOURCE("2", "3", "0", "0") ADDRESS("0x03") "</hostdev>");
+    /* With no device to learn it from. */
+    empty = testPlace(&world, HEAD "<iommu model='smmuv3' nested='yes'><placement smmus='all' sparePorts='1'/></iommu>"
+                      TAIL);
+    world.live = empty;
+    outcome = testRewrite(&world, ATTACH, LIVE, DEVICE("2", "3"), -1, NULL);
+    g_assert_cmpint(outcome->verdict, ==, VIOMMU_REWRITE_REPLACE);
+    g_assert_nonnull(strstr(outcome->text, "</source><driver iommufd='yes'/><address"));
+    g_assert_cmpstr(outcome->asked, ==, "domain, host, libvirt");
+    world.libvirt = 11010000;
+    testRefuses(&world, ATTACH, LIVE, DEVICE("2", "3"), cannot);
+    full = testPlace(&world, HEAD DEVICE("2", "1") NESTED TAIL);
+    world.live = full;
+    testRefuses(&world, ATTACH, LIVE, DEVICE("2", "3"), none);
+}
+
 /* A device with others in its group, which QEMU refuses and the guest cannot use. */
 static void
 testGroups(void)
@@ -329,6 +369,7 @@ main(int argc, char **argv)
     g_test_add_func("/rewrite/hotplug/both-need", testBothNeed);
     g_test_add_func("/rewrite/hotplug/both-judged", testBothJudged);
     g_test_add_func("/rewrite/hotplug/older", testOlder);
+    g_test_add_func("/rewrite/hotplug/older-ports", testOlderPorts);
     g_test_add_func("/rewrite/hotplug/groups", testGroups);
     g_test_add_func("/rewrite/hotplug/known", testKnown);
     g_test_add_func("/rewrite/hotplug/twice", testTwice);

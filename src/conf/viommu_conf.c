@@ -626,6 +626,21 @@ viommuDomainFindExpander(const viommuDomain *dom, unsigned index)
     return NULL;
 }
 
+viommuIOMMU *
+viommuDomainFindSMMU(const viommuDomain *dom, unsigned index)
+{
+    const viommuController *bus = viommuDomainFindExpander(dom, index);
+    size_t i;
+
+    for (i = 0; bus && i < dom->iommus->len; i++) {
+        viommuIOMMU *iommu = g_ptr_array_index(dom->iommus, i);
+
+        if (strcmp(iommu->model, "smmuv3") == 0 && iommu->pciBus == (int)bus->index)
+            return iommu;
+    }
+    return NULL;
+}
+
 static bool
 isPlacedPort(const viommuPlaced *placed, const viommuController *controller)
 {

@@ -257,6 +257,9 @@ viommuController *viommuDomainFindRoot(const viommuDomain *dom);
  * or the controllers form a loop. */
 viommuController *viommuDomainFindExpander(const viommuDomain *dom, unsigned index);
 
+/* The first smmuv3 on that expander bus; NULL if there is none. Borrowed. */
+viommuIOMMU *viommuDomainFindSMMU(const viommuDomain *dom, unsigned index);
+
 /* True if our metadata says that an earlier expansion made @controller, and it still is what was made: an
  * expander bus, or a root port on the bus that it was made for. */
 bool viommuDomainIsGenerated(const viommuDomain *dom, const viommuController *controller);

@@ -6,6 +6,7 @@
 #include "viommu_attach.h"
 #include "viommu_check.h"
 #include "viommu_detach.h"
+#include "viommu_expand.h"
 #include "viommu_rewrite_priv.h"
 #include "viommuerror.h"
 
@@ -89,36 +90,28 @@ plug(pluggedDomain *plugged, const viommuDomain *dom, const char *device, size_t
     return plugged->dev != NULL;
 }
 
-/* @device with its guest address, which it does not have yet. */
-static void
-appendWithAddress(GString *out, const viommuXML *xml, const viommuGuestAddr *addr)
+/* The device of @xml with its guest address, which it does not have yet, and @iommufd. Free with g_free. */
+static char *
+writeDevice(const viommuXML *xml, const viommuGuestAddr *addr, bool iommufd, size_t *ret_len)
 {
-    size_t len;
-    const char *text = viommuXMLText(xml, &len);
+    g_autoptr(viommuEdits) edits = viommuEditsNew(xml);
     const xmlNode *root = viommuXMLRoot(xml);
-    const viommuSpan *span = viommuXMLSpan(xml, root);
+    const xmlNode *driver = viommuXMLChild(root, "driver");
+    const xmlNode *source = viommuXMLChild(root, "source");
     const xmlNode *there = viommuXMLChild(root, "address");
     g_autofree char *line = g_strdup_printf(
         "<address type='pci' domain='0x%04x' bus='0x%02x' slot='0x%02x' function='0x%x'/>",
         addr->domain, addr->bus, addr->slot, addr->function);
 
-    if (there) { /* one that says nothing */
-        const viommuSpan *old = viommuXMLSpan(xml, there);
-
-        g_string_append_len(out, text, (gssize)old->begin);
-        g_string_append(out, line);
-        g_string_append_len(out, text + old->end, (gssize)(len - old->end));
-    } else if (span->content == span->end) { /* <hostdev .../> */
-        size_t slash = span->end - strlen("/>");
-
-        g_string_append_len(out, text, (gssize)slash);
-        g_string_append_printf(out, ">%s</%s>", line, (const char *)root->name);
-        g_string_append_len(out, text + span->end, (gssize)(len - span->end));
-    } else {
-        g_string_append_len(out, text, (gssize)span->contentEnd);
-        g_string_append(out, line);
-        g_string_append_len(out, text + span->contentEnd, (gssize)(len - span->contentEnd));
-    }
+    if (iommufd && driver)
+        viommuEditsAddAttr(edits, driver, "iommufd", "yes");
+    else if (iommufd && source) /* libvirt's schema has it before <address> */
+        viommuEditsInsertAfter(edits, source, "<driver iommufd='yes'/>");
+    if (there) /* one that says nothing */
+        viommuEditsReplace(edits, there, line);
+    else
+        viommuEditsAppendChild(edits, root, line);
+    return viommuEditsApply(edits, ret_len);
 }
 
 /* Asks for the domains that the call is about: the running one, the next one, or both. */
@@ -393,6 +386,63 @@ chooseAddress(viommuRewrite *self, GArray *targets, viommuGuestAddr *ret_addr,
     return true;
 }
 
+/* Does libvirt know <driver iommufd='yes'> of a device? Then others below an accelerated vSMMU have it. */
+static bool
+hasDeviceIommufd(const viommuDomain *dom)
+{
+    size_t i;
+
+    for (i = 0; i < dom->devices->len; i++) {
+        const viommuDevice *dev = g_ptr_array_index(dom->devices, i);
+
+        if (dev->iommufd == 1 && !dev->iommufdOverridden)
+            return true;
+    }
+    return false;
+}
+
+/* Has @one no iommufd for a device on that port, and no word of its user's about it? */
+static bool
+lacksIommufd(const target *one, unsigned port)
+{
+    const viommuDevice *dev = one->plugged.dev;
+    const viommuIOMMU *iommu = viommuDomainFindSMMU(one->before, port);
+
+    return dev->kind == VIOMMU_DEVICE_ASSIGNED && !dev->network && dev->iommufd == VIOMMU_UNSET && iommu &&
+           iommu->accel == 1 && one->before->iommufd != 1;
+}
+
+/* Whether the device has to say itself that it goes through iommufd: libvirt 12.1 has no word for the domain, and an
+ * older one none at all for what is plugged. */
+static bool
+needIommufd(viommuRewrite *self, GArray *targets, unsigned port, bool *ret_needed, viommuRewriteVerdict *ret_verdict)
+{
+    unsigned libvirt = self->peer->libvirt;
+    size_t i;
+
+    *ret_needed = false;
+    for (i = 0; i < targets->len; i++) {
+        const target *one = &g_array_index(targets, target, i);
+
+        if (!lacksIommufd(one, port))
+            continue;
+        *ret_needed = true;
+        if (hasDeviceIommufd(one->before))
+            continue;
+        if (!libvirt && !self->libvirtAsked)
+            return viommuRewriteAsk(self, VIOMMU_ASK_LIBVIRT_VERSION, NULL, ret_verdict);
+        if (libvirt && !viommuExpandHasDeviceIommufd(libvirt))
+            return viommuRewriteRefuseError(
+                self,
+                g_error_new(VIOMMU_ERROR, VIOMMU_ERROR_REFUSED,
+                            "V04: libvirt %u.%u gives no iommufd to a device that is plugged, which %s needs below its "
+                            "vSMMU: define the domain with the device in it, and start it anew; libvirt 12.1 can plug",
+                            libvirt / 1000, libvirt % 1000, one->plugged.dev->what),
+                ret_verdict);
+    }
+    return true;
+}
+
 /* Judges the device, with the address that it has by now, in all @targets. */
 static bool
 judgeAll(viommuRewrite *self, GArray *targets, const char *device, size_t len,
@@ -426,6 +476,9 @@ rewrite(viommuRewrite *self, const viommuXML *xml, const char *device, size_t le
     g_autoptr(viommuXML) placed = NULL;
     g_autoptr(GError) error = NULL;
     viommuGuestAddr addr = { 0 };
+    g_autofree char *text = NULL;
+    size_t textLen;
+    bool iommufd;
     bool found;
 
     g_array_set_clear_func(targets, targetClear);
@@ -442,7 +495,10 @@ rewrite(viommuRewrite *self, const viommuXML *xml, const char *device, size_t le
             return verdict;
         return VIOMMU_REWRITE_PASS;
     }
-    appendWithAddress(self->result, xml, &addr);
+    if (!needIommufd(self, targets, addr.bus, &iommufd, &verdict))
+        return verdict;
+    text = writeDevice(xml, &addr, iommufd, &textLen);
+    g_string_append_len(self->result, text, (gssize)textLen);
     placed = viommuXMLParse(self->result->str, self->result->len, &error);
     if (!placed) {
         viommuRewriteRefuseError(self, g_steal_pointer(&error), &verdict);

@@ -6,6 +6,8 @@
 
 #include <string.h>
 
+#define CANNOT_PLUG "define the domain with the device in it, and start it anew; libvirt 12.1 can plug"
+
 /* The expander bus of a vSMMU, if it exists. */
 static const viommuController *
 busOf(const viommuDomain *dom, const viommuIOMMU *iommu)
@@ -127,6 +129,19 @@ addFreeOf(GArray *ports, const viommuDomain *dom, const virSMMUTopology *host,
     return count;
 }
 
+/* Before 12.1 a device has iommufd by <qemu:override>, which does not reach one that is plugged. */
+static bool
+canPlug(const viommuDomain *dom)
+{
+    size_t i;
+
+    for (i = 0; i < dom->devices->len; i++) {
+        if (((const viommuDevice *)g_ptr_array_index(dom->devices, i))->iommufdOverridden)
+            return false;
+    }
+    return true;
+}
+
 static void
 findHostPorts(GArray *ports, const viommuDomain *dom, const virSMMUTopology *host,
               const viommuDevice *dev, GPtrArray *findings)
@@ -151,8 +166,9 @@ findHostPorts(GArray *ports, const viommuDomain *dom, const virSMMUTopology *hos
     if (count) {
         viommuFindingsAdd(findings, "V05", VIOMMU_SEVERITY_ERROR, dev->line,
                           "libvirt would put it on pcie.0, outside of all vSMMUs",
-                          "unplug another device of that SMMU; or define the domain with the device in it, or "
-                          "with <placement sparePorts='1'/> in its request, and start it anew",
+                          canPlug(dom) ? "unplug another device of that SMMU; or define the domain with the device in "
+                                         "it, or with <placement sparePorts='1'/> in its request, and start it anew"
+                                       : CANNOT_PLUG,
                           "%s is behind %s, and no root port below its vSMMU is free", dev->what,
                           smmu->name);
         return;
@@ -160,7 +176,7 @@ findHostPorts(GArray *ports, const viommuDomain *dom, const virSMMUTopology *hos
     if (dom->madeArguments) {
         viommuFindingsAdd(findings, "V05", VIOMMU_SEVERITY_ERROR, dev->line,
                           "libvirt knows nothing of them, and would put it on pcie.0",
-                          "define the domain with the device in it, and start it anew; libvirt 12.1 can plug",
+                          CANNOT_PLUG,
                           "%s is behind %s, and the vSMMUs of the domain stand in <qemu:commandline>", dev->what,
                           smmu->name);
         return;

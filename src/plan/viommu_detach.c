@@ -8,20 +8,6 @@
 
 #define ALIAS "hostdev"
 
-static const viommuIOMMU *
-findVSMMU(const viommuDomain *dom, const viommuController *bus)
-{
-    size_t i;
-
-    for (i = 0; i < dom->iommus->len; i++) {
-        const viommuIOMMU *iommu = g_ptr_array_index(dom->iommus, i);
-
-        if (strcmp(iommu->model, "smmuv3") == 0 && iommu->accel == 1 && iommu->pciBus == (int)bus->index)
-            return iommu;
-    }
-    return NULL;
-}
-
 /* 'auto', which is QEMU's default too, takes what the physical one has. */
 static bool
 hasQueues(const viommuIOMMU *iommu, const virSMMU *smmu)
@@ -65,9 +51,9 @@ viommuDetachCheck(const viommuDomain *dom, const virSMMUTopology *host, const vi
 {
     const virSMMUDevice *found = virSMMUTopologyFindDevice(host, &dev->source);
     const viommuController *bus = dev->hasAddr ? viommuDomainFindExpander(dom, dev->addr.bus) : NULL;
-    const viommuIOMMU *iommu = bus ? findVSMMU(dom, bus) : NULL;
+    const viommuIOMMU *iommu = bus ? viommuDomainFindSMMU(dom, bus->index) : NULL;
 
-    if (!iommu || !hasQueues(iommu, found ? found->smmu : NULL) || !isFirst(dom, bus, dev))
+    if (!iommu || iommu->accel != 1 || !hasQueues(iommu, found ? found->smmu : NULL) || !isFirst(dom, bus, dev))
         return;
     viommuFindingsAdd(findings, "V12", VIOMMU_SEVERITY_ERROR, dev->line,
                       "CMDQV is active: removing the device that established the viommu association would break the "

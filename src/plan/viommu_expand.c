@@ -187,6 +187,12 @@ viommuExpandHasBuses(unsigned libvirtVersion)
     return expandWordsOf(libvirtVersion).pciBus;
 }
 
+bool
+viommuExpandHasDeviceIommufd(unsigned libvirtVersion)
+{
+    return expandWordsOf(libvirtVersion).deviceIommufd || expandWordsOf(libvirtVersion).iommufd;
+}
+
 char *
 viommuExpandFor(const viommuDomain *dom, const viommuPlan *plan, unsigned libvirtVersion, size_t *ret_len,
                 GError **error)

@@ -15,7 +15,7 @@ import tempfile
 
 from describedhost import DescribedHost
 from domainxml import parse
-from golden import manifest, viommu, viommuDone
+from golden import emulatable, manifest, viommu, viommuDone
 from killrelay import AFTER, MOMENTS, KillRelay, shortPath
 from service import SOCKETS, Service
 from serviceclient import DIRECT, PLAIN, REQUEST, REQUEST_ALL, UUID, Client, domain, hostdev, ports
@@ -33,6 +33,10 @@ def smmuOf(address):
     host = json.loads(viommu(HOST, "--format", "json", "host"))
     return next(smmu["name"] for smmu in host["smmus"]
                 if address in [device["address"] for device in smmu["devices"]])
+
+
+def forKvm(xml):
+    return xml.replace("'qemu'", "'kvm'", 1)
 
 
 class Direct(Client):
@@ -122,6 +126,19 @@ def testLive(tap, client):
                "attach --persistent: what cannot be done live is not in the configuration either", done.stderr)
 
 
+def testDeviceIommufd(tap, client):
+    """In the words of libvirt 12.1, where each device says for itself that it goes through iommufd."""
+    asking = forKvm(domain("older", 4, DEVICES, REQUEST_ALL))
+    expanded = emulatable(viommu(HOST, "expand", "--libvirt-version", "12.1", "-", stdin=asking))
+    with client.defined(expanded) as name:
+        before = client.dump(name).count("iommufd='yes'")
+        done = client.viommu("attach", "--config", name, "-", stdin=hostdev(THIRD))
+        after = client.dump(name)
+        tap.ok(before == len(DEVICES) and done.returncode == 0 and after.count("iommufd='yes'") == before + 1 and
+               "<iommufd enabled" not in after, "attach: a device gets <driver iommufd='yes'/> as the others have it",
+               f"{before} before", done.stderr, after)
+
+
 def testPlain(tap, client):
     """A domain without vSMMUs is none of ours: what libvirt makes of it is what happens."""
     with client.defined(domain("plain", 3, (), PLAIN)) as name:
@@ -194,7 +211,7 @@ def testKilled(tap, client):
 def testAll(tap, tree):
     with DescribedHost(tree, manifest(HOST)) as host:
         client = Direct(host)
-        for test in (testConfig, testRefused, testLive, testPlain, testKilled):
+        for test in (testConfig, testRefused, testLive, testDeviceIommufd, testPlain, testKilled):
             with guarded(tap, test.__name__):
                 test(tap, client)
 
