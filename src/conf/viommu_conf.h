@@ -22,6 +22,11 @@
 /* A PCI address names a bus with 8 bits, so an index above makes a controller that nothing can use. */
 #define VIOMMU_PCI_INDEX_MAX 255
 
+/* <placement pref64Reserve>, in KiB: the window of a bridge comes in pieces of 1 MiB (PCI-to-PCI Bridge 1.2, 3.2.5.8),
+ * and Linux keeps 2 MiB for hotplug itself (DEFAULT_HOTPLUG_MMIO_SIZE in drivers/pci/pci.c); 32 bits are 4 TiB. */
+#define VIOMMU_RESERVE_MIN 2048u
+#define VIOMMU_RESERVE_MAX G_MAXUINT
+
 /* Values of the attributes of <driver>: on and off as 1 and 0, numbers as themselves, or one of these. */
 enum {
     VIOMMU_UNSET = -1, /* not there */
@@ -137,6 +142,7 @@ typedef struct {
     viommuFeatures features;
     char *source;          /* <source smmu=>, NULL: none */
     unsigned sparePorts;   /* <placement sparePorts>, 0 if absent */
+    unsigned reserveKiB;   /* <placement pref64Reserve>, 0 if absent */
     bool allSMMUs;         /* <placement smmus='all'> */
     bool foreign;          /* has attributes of other models (intremap, caching_mode, ...) */
     bool overridden;       /* accel and features of it are set by <qemu:override> */
@@ -150,6 +156,7 @@ typedef struct {
     char *smmu;            /* NULL: the template */
     viommuFeatures features; /* VIOMMU_AUTO where nothing was said */
     unsigned sparePorts;
+    unsigned reserveKiB;   /* of each spare port; 0: not said */
     bool allSMMUs;
     int pciBus;            /* the expander bus that it names (viommu dialect), or VIOMMU_UNSET */
 } viommuRequest;

@@ -21,7 +21,8 @@ static const struct {
     { "viommu:nested", "nested" },       { "viommu:cmdqv", "cmdqv" },
     { "viommu:ats", "ats" },             { "viommu:ril", "ril" },
     { "viommu:ssidsize", "ssidsize" },   { "viommu:oas", "oas" },
-    { "viommu:spare_ports", "sparePorts" }, { "viommu:smmus", "smmus" },
+    { "viommu:spare_ports", "sparePorts" }, { "viommu:pref64_reserve", "pref64Reserve" },
+    { "viommu:smmus", "smmus" },
 };
 
 typedef struct {
@@ -219,7 +220,8 @@ static void
 readWords(viommuDomain *dom, GHashTable *flavor, viommuIOMMU *request)
 {
     viommuConfReadFeatures(getSpec, flavor, &request->features, dom->strays);
-    viommuConfReadPlacement(getSpec, flavor, &request->sparePorts, &request->allSMMUs, dom->strays);
+    viommuConfReadPlacement(getSpec, flavor, &request->sparePorts, &request->reserveKiB, &request->allSMMUs,
+                            dom->strays);
     nameSpecs(dom->strays);
 }
 

@@ -190,6 +190,42 @@ bindNetworks(const viommuHost *host, viommuDomain *dom, GPtrArray *notes, GError
     return true;
 }
 
+/* May the domain have a spare port for @smmu? */
+static bool
+mayPlug(const viommuDomain *dom, const virSMMU *smmu)
+{
+    size_t i;
+
+    for (i = 0; i < dom->requests->len; i++) {
+        const viommuRequest *request = g_ptr_array_index(dom->requests, i);
+
+        if (request->allSMMUs || (request->sparePorts && (!request->smmu || strcmp(request->smmu, smmu->name) == 0)))
+            return true;
+    }
+    return false;
+}
+
+/* A spare port keeps room for any device of its SMMU: what these need has to be known. One that has gone meanwhile
+ * does not come. */
+static void
+loadComing(viommuHost *host, const viommuDomain *dom)
+{
+    const GPtrArray *smmus = virSMMUTopologySMMUs(host->topo);
+    size_t i;
+    size_t j;
+
+    for (i = 0; i < smmus->len; i++) {
+        const virSMMU *smmu = g_ptr_array_index(smmus, i);
+
+        for (j = 0; mayPlug(dom, smmu) && j < smmu->devices->len; j++) {
+            virSMMUDevice *dev = g_ptr_array_index(smmu->devices, j);
+
+            if (!dev->haveDetails)
+                virSMMUTopologyLoadDetails(host->topo, host->fs, dev, NULL);
+        }
+    }
+}
+
 bool
 viommuHostBind(viommuHost *host, viommuDomain *dom, GPtrArray *notes, GError **error)
 {
@@ -209,5 +245,6 @@ viommuHostBind(viommuHost *host, viommuDomain *dom, GPtrArray *notes, GError **e
             !virSMMUTopologyLoadDetails(host->topo, host->fs, found, error))
             return false;
     }
+    loadComing(host, dom);
     return true;
 }

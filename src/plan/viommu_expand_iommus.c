@@ -88,9 +88,12 @@ formatIOMMU(const expandState *state, const viommuVSMMU *vsmmu, const viommuIOMM
         appendFeature(out, state, "oas", vsmmu->features.oas, true);
     }
     g_string_append(out, "/>\n");
-    if (ours)
-        g_string_append_printf(out, "  <placement sparePorts='%u'/>\n  <source smmu='%s'/>\n",
-                               countSpare(vsmmu), name);
+    if (ours) {
+        g_string_append_printf(out, "  <placement sparePorts='%u'", countSpare(vsmmu));
+        if (vsmmu->reserveKiB)
+            g_string_append_printf(out, " pref64Reserve='%u'", vsmmu->reserveKiB);
+        g_string_append_printf(out, "/>\n  <source smmu='%s'/>\n", name);
+    }
     appendForeign(out, state, there);
     if (state->plan->accel && !accel && !usersAlias(there)) {
         g_autofree char *alias = expandSMMUAlias(state, vsmmu);
@@ -125,7 +128,7 @@ sameIOMMU(const expandState *state, const viommuIOMMU *there, const viommuVSMMU 
         there->accel != (state->plan->accel ? 1 : VIOMMU_UNSET))
         return false;
     if (ours && (g_strcmp0(there->source, vsmmu->smmu->name) != 0 ||
-                 there->sparePorts != countSpare(vsmmu) || there->allSMMUs))
+                 there->sparePorts != countSpare(vsmmu) || there->reserveKiB != vsmmu->reserveKiB || there->allSMMUs))
         return false;
     return sameValue(state, there->features.cmdqv, planned->cmdqv) &&
            sameValue(state, there->features.ats, planned->ats) &&

@@ -91,6 +91,8 @@ allowedValues(const char *name)
         { "oas", "write '44', '48' or 'auto'" },
         { "sparePorts", "write a number from 0 to 255" },
         { "spare_ports", "write a number from 0 to 255" },
+        { "pref64Reserve", "write a number of KiB from 2048 to 4294967295" },
+        { "pref64_reserve", "write a number of KiB from 2048 to 4294967295" },
         { "smmus", "write 'assigned' or 'all'" },
     };
     const char *word = g_str_has_prefix(name, "viommu:") ? name + strlen("viommu:") : name;

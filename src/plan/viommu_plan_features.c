@@ -352,22 +352,37 @@ deviceWindow(const virSMMUDevice *host)
     return sum ? powerOfTwo(sum) : 0;
 }
 
-/* What all devices below @vsmmu need; spare ports keep as much as its largest device. */
+/* What a spare port below @vsmmu keeps: as was asked, or enough for any device that its SMMU has. */
+static uint64_t
+spareWindow(const viommuVSMMU *vsmmu)
+{
+    uint64_t largest = RESERVE_MIN;
+    size_t i;
+
+    if (vsmmu->reserveKiB)
+        return vsmmu->reserveKiB * KIB;
+    for (i = 0; i < vsmmu->smmu->devices->len; i++) {
+        const virSMMUDevice *host = g_ptr_array_index(vsmmu->smmu->devices, i);
+
+        if (host->haveDetails && !host->bridge)
+            largest = MAX(largest, deviceWindow(host));
+    }
+    return largest;
+}
+
+/* What all devices below @vsmmu need. */
 static uint64_t
 vsmmuWindow(planState *state, viommuVSMMU *vsmmu)
 {
     uint64_t sum = 0;
-    uint64_t largest = RESERVE_MIN;
+    uint64_t largest;
     bool spare = false;
     size_t i;
 
-    for (i = 0; i < vsmmu->devices->len; i++) {
-        const viommuPlanDevice *device = g_ptr_array_index(vsmmu->devices, i);
-        uint64_t window = deviceWindow(device->host);
-
-        sum += window;
-        largest = MAX(largest, window);
-    }
+    vsmmu->reserveKiB = planFindRequest(state, vsmmu->smmu, vsmmu->controller)->reserveKiB;
+    largest = spareWindow(vsmmu);
+    for (i = 0; i < vsmmu->devices->len; i++)
+        sum += deviceWindow(((viommuPlanDevice *)g_ptr_array_index(vsmmu->devices, i))->host);
     for (i = 0; i < vsmmu->ports->len; i++) {
         viommuPlanPort *port = g_ptr_array_index(vsmmu->ports, i);
 
