@@ -3,12 +3,13 @@
 
 import topology
 from guest import NAME, domain, hostdev
-from world import endPlaced, exchange, givenBack, guestBuses, startPlaced
+from world import awaitGone, endPlaced, exchange, givenBack, guestBuses, startPlaced
 
 SPARE = "<iommu model='smmuv3' nested='yes'><placement sparePorts='1'/></iommu>"
 LOAD_MIB = 16
 # How long a device has to come or go.
 PLUG_SECONDS = 30
+TIMES = 20
 
 
 def stillLoaded(tap, guest, name, when):
@@ -94,4 +95,33 @@ def wrong(tap, world, name):
     world.tidy()
 
 
-SCENARIOS = {"hotplug-right": right, "hotplug-wrong": wrong}
+def often(tap, world, name):
+    """viommu attach and detach, time and again, beside a drive that must not notice."""
+    guest, spare = begin(tap, world, name)
+    before = world.host.virsh("dumpxml", NAME).stdout
+    done = world.host.viommu("attach", NAME, "-", stdin=hostdev(world.address("C0")))
+    tap.ok(done.returncode == 1 and "V05" in done.stderr and world.hardware["C0"].smmu in done.stderr and
+           world.host.virsh("dumpxml", NAME).stdout == before,
+           f"{name}: viommu attach refuses a drive of an SMMU without vSMMU, and changes nothing", done.stderr)
+    problems, device = [], hostdev(world.address("B1"))
+    for count in range(1, TIMES + 1):
+        done = world.host.viommu("attach", NAME, "-", stdin=device)
+        if done.returncode or f" at 0000:{spare:02x}:00.0 attached to domain" not in done.stdout:
+            problems.append(f"{count}: viommu attach: {done.stdout}{done.stderr}")
+            break
+        if guest.ask(f"await {PLUG_SECONDS} B1")[0] or smmuOf(guest, "B1") != smmuOf(guest, "B0"):
+            problems.append(f"{count}: the guest has it not, or not there: {smmuOf(guest, 'B1')}")
+        if guest.hash("sum B1 0 1") != topology.hashOf(world.host.dir, "B1", 0, 1):
+            problems.append(f"{count}: it is not read right")
+        done = world.host.viommu("detach", NAME, "-", stdin=device)
+        if done.returncode or guest.ask(f"await {PLUG_SECONDS} B1 gone")[0] or not awaitGone(world, "B1"):
+            problems.append(f"{count}: viommu detach: {done.stdout}{done.stderr}")
+            break
+    tap.noProblems(problems, f"{name}: {TIMES} times it comes to its port, is read, and goes")
+    stillLoaded(tap, guest, name, "after that")
+    tap.ok(world.host.virsh("dumpxml", NAME).stdout == before, f"{name}: the domain is as before")
+    stopLoad(tap, guest, name)
+    endPlaced(tap, world, name, guest, ["B0", "B1", "C0"])
+
+
+SCENARIOS = {"hotplug-right": right, "hotplug-wrong": wrong, "hotplug-often": often}

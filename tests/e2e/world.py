@@ -6,6 +6,7 @@ import collections
 import json
 import os
 import re
+import time
 import xml.etree.ElementTree as ElementTree
 
 import artefacts
@@ -13,13 +14,15 @@ import commandline
 import iort
 import stackpath  # noqa: F401, the modules of tests/stack
 import topology
-from guest import LOG, NAME, QEMU_LOG, Guest, hostdev
+from guest import LOG, NAME, QEMU_LOG, Guest, hostdev, sourceAddress
 from machine import EmulatedHost, HostError
 from tree import SUITE, cached, stackTree
 
 IORT = "/sys/firmware/acpi/tables/IORT"
 # MiB of a drive that a guest writes to; the beginning holds what the drive is known by.
 WRITTEN_AT, WRITTEN = 8, 2
+# How long libvirt may take to know that a device has left.
+GONE_SECONDS = 30
 # Types of IOMMU groups whose devices do not get around translation.
 TRANSLATED = ("DMA", "DMA-FQ")
 LIST_DEVICES = """for device in /sys/bus/pci/devices/*; do
@@ -156,6 +159,19 @@ class World:
         self.host.virsh("destroy", NAME)
         self.host.virsh("undefine", "--nvram", NAME)
         self.host.run("rm", "-f", QEMU_LOG, LOG)
+
+
+def awaitGone(world, serial):
+    """Whether libvirt, too, soon knows that the drive has left; Nova waits for the event that says so."""
+    parts = re.findall("0x[0-9a-f]+", sourceAddress(world.address(serial)))
+    pattern = "domain='0x0*{}' bus='0x0*{}' slot='0x0*{}' function='0x0*{}'/>\\s*</source>".format(
+        *(part[2:].lstrip("0") for part in parts))
+    end = time.monotonic() + GONE_SECONDS
+    while re.search(pattern, world.host.virsh("dumpxml", NAME).stdout):
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.5)
+    return True
 
 
 def guestBuses(expanded):
