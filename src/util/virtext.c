@@ -6,6 +6,11 @@
 
 #include <string.h>
 
+/* Longer words are no names. */
+#define WORD_MAX 32
+
+#define SIMILAR_MAX 2
+
 bool
 virTextParseSize(const char *text, const char *unit, uint64_t *ret_bytes)
 {
@@ -94,4 +99,63 @@ virTextAppendClean(GString *out, const char *text)
         }
         g_string_append_c(out, c < 0x20 || c == 0x7f ? '?' : (char)c);
     }
+}
+
+/* @text in lower case and without '-' and '_'; false: it is no name. */
+static bool
+foldWord(const char *text, char word[WORD_MAX + 1])
+{
+    size_t len = 0;
+
+    for (; *text; text++) {
+        if (*text == '-' || *text == '_')
+            continue;
+        if (len == WORD_MAX)
+            return false;
+        word[len++] = g_ascii_tolower(*text);
+    }
+    word[len] = '\0';
+    return true;
+}
+
+/* How many letters have to be put in, left out or replaced (Levenshtein). */
+static unsigned
+distance(const char *a, const char *b)
+{
+    unsigned row[WORD_MAX + 1];
+    size_t len = strlen(b);
+    size_t i, j;
+
+    for (j = 0; j <= len; j++)
+        row[j] = (unsigned)j;
+    for (i = 0; a[i]; i++) {
+        unsigned before = row[0]++;
+
+        for (j = 1; j <= len; j++) {
+            unsigned replaced = before + (a[i] != b[j - 1]);
+
+            before = row[j];
+            row[j] = MIN(replaced, MIN(row[j], row[j - 1]) + 1);
+        }
+    }
+    return row[len];
+}
+
+const char *
+virTextSimilar(const char *word, const char *const *known)
+{
+    char folded[WORD_MAX + 1], other[WORD_MAX + 1];
+    const char *nearest = NULL;
+    unsigned least = SIMILAR_MAX + 1;
+    size_t i;
+
+    for (i = 0; known[i] && foldWord(word, folded); i++) {
+        unsigned found = foldWord(known[i], other) ? distance(folded, other) : least;
+
+        if (found < least && 2 * found < strlen(other)) {
+            nearest = known[i];
+            least = found;
+        }
+    }
+    return nearest;
 }

@@ -21,3 +21,8 @@ GArray *virTextParseSet(const char *text);
 
 /* Appends @text, which may come from a document: control characters become '?'. */
 void virTextAppendClean(GString *out, const char *text);
+
+/* The one of @known, ending with NULL, that @word was probably to be: at most two letters put in, left out or replaced,
+ * and fewer than half of them, the nearest and then the first one; NULL: none is that near. Case, '-' and '_' count for
+ * nothing, so that a word that differs in these alone is nearest. */
+const char *virTextSimilar(const char *word, const char *const *known);
