@@ -100,7 +100,7 @@ cmdComplete(const viommuOptions *opts, char **args, GString *out, GError **error
         offerValues(value, search.start, out);
     else if (search.start[0] == '-')
         viommuOptionsEach(cmd, offerOption, &search);
-    else if (!cmd)
+    else if (!cmd || cmd == &viommuCmdHelp)
         offerCommands(search.start, out);
     return VIOMMU_EXIT_DONE;
 }

@@ -42,7 +42,7 @@ viommuHelp(void)
     viommuOptionsEach(NULL, addOption, out);
     g_string_append(
         out,
-        "\nA file '-' is standard input. 'viommu COMMAND --help' tells the options of a command.\n"
+        "\nA file '-' is standard input. 'viommu help COMMAND' tells the options of a command.\n"
         "Exit status: 0 done, 1 refused or errors found, 2 usage, 3 the host, a file or libvirt cannot be reached.\n");
     return g_string_free(out, FALSE);
 }
@@ -58,3 +58,24 @@ viommuHelpCommand(const viommuCmd *cmd)
     viommuOptionsEach(cmd, addOption, out);
     return g_string_free(out, FALSE);
 }
+
+static viommuExit
+cmdHelp(const viommuOptions *opts, char **args, GString *out, GError **error)
+{
+    const viommuCmd *cmd = args[0] ? viommuCmdFind(args[0]) : NULL;
+    g_autofree char *text = NULL;
+
+    if (args[0] && !cmd)
+        return viommuCmdUnknown(args[0]);
+    text = cmd ? viommuHelpCommand(cmd) : viommuHelp();
+    g_string_append(out, text);
+    return VIOMMU_EXIT_DONE;
+}
+
+const viommuCmd viommuCmdHelp = {
+    .name = "help",
+    .args = "[COMMAND]",
+    .help = "show this help, or that of a command",
+    .maxArgs = 1,
+    .run = cmdHelp,
+};

@@ -8,6 +8,7 @@
 #include "help.h"
 #include "report.h"
 #include "viommuerror.h"
+#include "virtext.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -17,10 +18,8 @@
 #include <unistd.h>
 
 static const viommuCmd *const commands[] = {
-    &viommuCmdHost,   &viommuCmdRecord,   &viommuCmdPlan,
-    &viommuCmdExpand, &viommuCmdArgv,     &viommuCmdCheck,
-    &viommuCmdDefine, &viommuCmdAttach,   &viommuCmdDetach,
-    &viommuCmdRun,    &viommuCmdComplete, NULL,
+    &viommuCmdHost,   &viommuCmdRecord, &viommuCmdPlan,   &viommuCmdExpand, &viommuCmdArgv, &viommuCmdCheck,
+    &viommuCmdDefine, &viommuCmdAttach, &viommuCmdDetach, &viommuCmdRun,    &viommuCmdHelp, &viommuCmdComplete, NULL,
 };
 
 #define QEMU_DIALECTS "native|rfc-v3|rfc-accel|rfc-nested|rfc-machine"
@@ -172,6 +171,24 @@ usage(const viommuCmd *cmd, const char *text)
     viommuReportError(lower);
     fprintf(stderr, "See 'viommu %s%s--help'.\n", cmd ? cmd->name : "", cmd ? " " : "");
     return VIOMMU_EXIT_USAGE;
+}
+
+viommuExit
+viommuCmdUnknown(const char *name)
+{
+    const char *names[G_N_ELEMENTS(commands)] = { NULL };
+    const char *meant;
+    g_autofree char *text = NULL;
+    size_t i, n = 0;
+
+    for (i = 0; commands[i]; i++) {
+        if (!commands[i]->hidden)
+            names[n++] = commands[i]->name;
+    }
+    meant = virTextSimilar(name, names);
+    text = g_strdup_printf("there is no command '%s'%s%s%s", name, meant ? ", did you mean '" : "", meant ? meant : "",
+                           meant ? "'?" : "");
+    return usage(NULL, text);
 }
 
 /* Takes the options out of @argv: up to the command if @cmd is NULL, else all of them. */
@@ -359,10 +376,8 @@ main(int argc, char **argv)
     if (argc < 2)
         return usage(NULL, "no command is given");
     cmd = viommuCmdFind(argv[1]);
-    if (!cmd) {
-        wrong = g_strdup_printf("there is no command '%s'", argv[1]);
-        return usage(NULL, wrong);
-    }
+    if (!cmd)
+        return viommuCmdUnknown(argv[1]);
     argc--;
     argv++;
     if (cmd != &viommuCmdComplete && !parseOptions(cmd, &argc, &argv, &error))

@@ -85,6 +85,7 @@ extern const viommuCmd viommuCmdComplete;
 extern const viommuCmd viommuCmdDefine;
 extern const viommuCmd viommuCmdDetach;
 extern const viommuCmd viommuCmdExpand;
+extern const viommuCmd viommuCmdHelp;
 extern const viommuCmd viommuCmdHost;
 extern const viommuCmd viommuCmdPlan;
 extern const viommuCmd viommuCmdRecord;
@@ -93,6 +94,9 @@ extern const viommuCmd viommuCmdRun;
 /* All commands in the order of the help, ending with NULL; and the one of that name, or NULL. */
 const viommuCmd *const *viommuCmdTable(void);
 const viommuCmd *viommuCmdFind(const char *name);
+
+/* Says on standard error that there is no command @name, and which one was probably meant. */
+viommuExit viommuCmdUnknown(const char *name);
 
 /* Calls @func for every option that @cmd takes, or for the global ones if @cmd is NULL: its long
  * name without dashes, its short name ('\0': none), the name or the choices of its value (NULL:
