@@ -134,7 +134,7 @@ checkDomain(const viommuOptions *opts, const char *file, GString *out, GError **
     if (!input)
         return VIOMMU_EXIT_UNREACHABLE;
     input->notes = findings;
-    if (!viommuInputLoad(input, error))
+    if (!viommuInputLoad(input, error) || !viommuInputQemu(input, &context.qemu, error))
         return VIOMMU_EXIT_UNREACHABLE;
     context.host = input->host->topo;
     context.users = input->host->users;
@@ -153,7 +153,12 @@ checkDomain(const viommuOptions *opts, const char *file, GString *out, GError **
 static viommuExit
 cmdCheck(const viommuOptions *opts, char **args, GString *out, GError **error)
 {
-    return args[0] ? checkDomain(opts, args[0], out, error) : checkHost(opts, out, error);
+    if (args[0])
+        return checkDomain(opts, args[0], out, error);
+    if (!opts->networks && !opts->qemuVersion)
+        return checkHost(opts, out, error);
+    viommuReportError("--network and --qemu-version are for a domain: name one, or leave them out");
+    return VIOMMU_EXIT_USAGE;
 }
 
 const viommuCmd viommuCmdCheck = {
@@ -161,7 +166,7 @@ const viommuCmd viommuCmdCheck = {
     .args = "[DOMAIN.xml]",
     .help = "judge a domain, expanded or written by hand; without one, the host",
     .formats = "text|json",
-    .options = VIOMMU_OPTION_NETWORK | VIOMMU_OPTION_EMULATOR | VIOMMU_OPTION_PROBE,
+    .options = VIOMMU_OPTION_NETWORK | VIOMMU_OPTION_QEMU_VERSION | VIOMMU_OPTION_EMULATOR | VIOMMU_OPTION_PROBE,
     .maxArgs = 1,
     .run = cmdCheck,
 };

@@ -156,6 +156,8 @@ defineHandWritten(viommuInput *input, GString *out, GError **error)
     g_autoptr(GPtrArray) findings = viommuFindingsNew();
     viommuCheckContext context = { .host = input->host->topo, .users = input->host->users, .later = true };
 
+    if (!viommuInputQemu(input, &context.qemu, error))
+        return VIOMMU_EXIT_UNREACHABLE;
     viommuCheckDomain(input->dom, &context, findings);
     viommuReportFindings(findings, input->opts->quiet);
     if (viommuFindingsHaveError(findings))
@@ -196,7 +198,7 @@ const viommuCmd viommuCmdDefine = {
     .args = "DOMAIN.xml",
     .help = "expand and check a domain, and define it in libvirt",
     .options = VIOMMU_OPTION_NETWORK | VIOMMU_OPTION_POLICY | VIOMMU_OPTION_VALIDATE |
-               VIOMMU_OPTION_EMULATOR | VIOMMU_OPTION_PROBE,
+               VIOMMU_OPTION_QEMU_VERSION | VIOMMU_OPTION_EMULATOR | VIOMMU_OPTION_PROBE,
     .minArgs = 1,
     .maxArgs = 1,
     .run = cmdDefine,

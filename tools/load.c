@@ -325,6 +325,19 @@ getVersions(const viommuInput *input, viommuLibvirtVersions *ret_versions, GErro
     return true;
 }
 
+bool
+viommuInputQemu(const viommuInput *input, unsigned *ret_qemu, GError **error)
+{
+    viommuLibvirtVersions versions;
+    const char *why;
+
+    if (!getVersions(input, &versions, error))
+        return false;
+    /* What such a one lacks is what H12 says. */
+    *ret_qemu = input->caps && !qemuViommuCapsDialect(input->caps, &why) ? 0 : versions.qemu;
+    return true;
+}
+
 static bool
 refuseEmulator(const viommuInput *input, const char *why, GError **error)
 {

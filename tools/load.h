@@ -55,6 +55,10 @@ bool viommuInputIsRequest(const viommuInput *input);
  * given. */
 bool viommuInputLoad(viommuInput *input, GError **error);
 
+/* The QEMU that @input is for: that of the options, of --emulator, or else of the connection, 1000 * major + minor; 0:
+ * not known, or one that libvirt and versions say nothing of. False only with @error set. */
+bool viommuInputQemu(const viommuInput *input, unsigned *ret_qemu, GError **error);
+
 /* Places the loaded @input for the QEMU of the options or else of the connection. NULL with @error
  * set where something cannot be read, and where the QEMU of --emulator has no vSMMUs of the kind that is planned and
  * no dialect is given (VIOMMU_ERROR_REFUSED). Borrows from @input. */

@@ -360,8 +360,8 @@ const viommuCmd viommuCmdRun = {
     .name = "run",
     .args = "DOMAIN.xml [-- ARG...]",
     .help = "start QEMU with a domain, without libvirt, and wait for it",
-    .options = VIOMMU_OPTION_QEMU_VERSION | VIOMMU_OPTION_QEMU_DIALECT | VIOMMU_OPTION_EMULATOR |
-               VIOMMU_OPTION_PROBE | VIOMMU_OPTION_RUN,
+    .options = VIOMMU_OPTION_POLICY | VIOMMU_OPTION_QEMU_VERSION | VIOMMU_OPTION_QEMU_DIALECT |
+               VIOMMU_OPTION_EMULATOR | VIOMMU_OPTION_PROBE | VIOMMU_OPTION_RUN,
     .minArgs = 1,
     .maxArgs = VIOMMU_ARGS_ANY,
     .run = cmdRun,

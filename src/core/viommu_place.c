@@ -60,10 +60,10 @@ isKnown(const GPtrArray *findings, size_t count, const viommuFinding *f, unsigne
 
 /* Expands, reads and checks what is planned, as libvirt will see it. */
 static bool
-judge(viommuPlacement *placement, const viommuDomain *dom, viommuHost *host, GError **error)
+judge(viommuPlacement *placement, const viommuDomain *dom, viommuHost *host, unsigned qemu, GError **error)
 {
     g_autoptr(GPtrArray) findings = viommuFindingsNew();
-    viommuCheckContext context = { .host = host->topo, .users = host->users, .later = true };
+    viommuCheckContext context = { .host = host->topo, .users = host->users, .qemu = qemu, .later = true };
     size_t planned = placement->findings->len;
     size_t i;
 
@@ -109,7 +109,7 @@ viommuPlacementNew(const viommuDomain *dom, viommuHost *host, unsigned qemuVersi
 
     placement->findings = viommuFindingsNew();
     placement->plan = viommuPlanMake(dom, host->topo, &options, placement->findings);
-    if (placement->plan && viommuDomainIsRequest(dom) && !judge(placement, dom, host, error))
+    if (placement->plan && viommuDomainIsRequest(dom) && !judge(placement, dom, host, options.qemuVersion, error))
         return NULL;
     if (placement->result && dom->madeOverride)
         planNative(placement, host, &options);

@@ -150,6 +150,23 @@ checkSpecs(viommuChecker *checker)
     }
 }
 
+/* The command queues that an <iommu> asks for. */
+static void
+checkQueues(viommuChecker *checker, const viommuIOMMU *iommu)
+{
+    unsigned line = viommuCheckLine(checker, iommu->node, "driver");
+    unsigned qemu = checker->context->qemu;
+
+    if (qemu && qemu < VIOMMU_CHECK_QEMU_CMDQV)
+        viommuFindingsAdd(checker->findings, "V14", VIOMMU_SEVERITY_ERROR, line,
+                          "QEMU refuses to start: Property 'arm-smmuv3.cmdqv' not found",
+                          "leave cmdqv out, or use QEMU 11.1 or newer", "cmdqv='on' is not known to QEMU %u.%u",
+                          qemu / 1000, qemu % 1000);
+    else if (!checker->dom->hugepages)
+        viommuFindingsAdd(checker->findings, "V24", VIOMMU_SEVERITY_WARNING, line, VIOMMU_CHECK_SMALL_QUEUES,
+                          VIOMMU_CHECK_ADD_HUGEPAGES, "cmdqv='on' without huge pages");
+}
+
 void
 viommuCheckFeatures(viommuChecker *checker)
 {
@@ -170,11 +187,8 @@ viommuCheckFeatures(viommuChecker *checker)
         checkStrays(checker, iommu);
         if (iommu->nested != 1)
             checkRefused(checker, iommu);
-        if (iommu->features.cmdqv == 1 && !checker->dom->hugepages)
-            viommuFindingsAdd(
-                checker->findings, "V24", VIOMMU_SEVERITY_WARNING,
-                viommuCheckLine(checker, iommu->node, "driver"),
-                VIOMMU_CHECK_SMALL_QUEUES, VIOMMU_CHECK_ADD_HUGEPAGES, "cmdqv='on' without huge pages");
+        if (iommu->features.cmdqv == 1)
+            checkQueues(checker, iommu);
     }
     for (i = 0; !checker->open && i < checker->vsmmus->len; i++) {
         const viommuCheckVSMMU *vsmmu = g_ptr_array_index(checker->vsmmus, i);

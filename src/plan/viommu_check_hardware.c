@@ -187,9 +187,11 @@ static bool
 hasSmallQueues(const viommuChecker *checker, const backing *item)
 {
     int cmdqv = item->features ? item->features->cmdqv : VIOMMU_UNSET;
+    unsigned qemu = checker->context->qemu;
 
-    return (cmdqv == VIOMMU_UNSET || cmdqv == VIOMMU_AUTO) && !checker->dom->hugepages &&
-           item->smmu->cmdqv == VIR_TRISTATE_YES && virSMMUCmdqvFits(item->smmu, NULL) == VIR_TRISTATE_YES;
+    return (!qemu || qemu >= VIOMMU_CHECK_QEMU_CMDQV) && (cmdqv == VIOMMU_UNSET || cmdqv == VIOMMU_AUTO) &&
+           !checker->dom->hugepages && item->smmu->cmdqv == VIR_TRISTATE_YES &&
+           virSMMUCmdqvFits(item->smmu, NULL) == VIR_TRISTATE_YES;
 }
 
 /* What the domain asks of @smmu: the request that names it, else the one for all. */

@@ -206,6 +206,17 @@ checkWindow(viommuChecker *checker)
     checkWindowEnd(checker, window, needed, line);
 }
 
+static void
+checkVersion(viommuChecker *checker)
+{
+    unsigned qemu = checker->context->qemu;
+
+    if (checker->accel && qemu && qemu < VIOMMU_CHECK_QEMU_ACCEL)
+        viommuFindingsAdd(checker->findings, "V18", VIOMMU_SEVERITY_ERROR,
+                          viommuXMLLine(checker->dom->xml, checker->dom->root), NULL, "use QEMU 11.0 or newer",
+                          "QEMU %u.%u has no accelerated SMMUv3", qemu / 1000, qemu % 1000);
+}
+
 void
 viommuCheckMachine(viommuChecker *checker)
 {
@@ -213,6 +224,7 @@ viommuCheckMachine(viommuChecker *checker)
         return;
     if (checker->nested) {
         checkKVM(checker);
+        checkVersion(checker);
         checkPlatform(checker);
         checkFirmware(checker, checker->accel ? VIOMMU_SEVERITY_ERROR : VIOMMU_SEVERITY_WARNING);
     }

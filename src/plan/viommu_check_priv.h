@@ -99,6 +99,10 @@ int viommuCheckDiskNumber(const char *name);
  */
 void viommuCheckAddImplicit(viommuChecker *checker);
 
+/* The first QEMU with accelerated SMMUv3s, and with command queues for them. */
+#define VIOMMU_CHECK_QEMU_ACCEL 11000u
+#define VIOMMU_CHECK_QEMU_CMDQV 11001u
+
 /* V24, which two files find */
 #define VIOMMU_CHECK_SMALL_QUEUES                                                                  \
     "QEMU lowers the size of the guest's command queues to what fits into one page of its memory"
