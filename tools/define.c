@@ -165,6 +165,14 @@ defineHandWritten(viommuInput *input, GString *out, GError **error)
     return defineText(input, input->text, NULL, out, error);
 }
 
+/* It asks for nothing, and has no vSMMUs of its own either. */
+static viommuExit
+definePlain(viommuInput *input, GString *out, GError **error)
+{
+    viommuInputSayWords(input);
+    return defineText(input, input->text, NULL, out, error);
+}
+
 static viommuExit
 cmdDefine(const viommuOptions *opts, char **args, GString *out, GError **error)
 {
@@ -178,11 +186,11 @@ cmdDefine(const viommuOptions *opts, char **args, GString *out, GError **error)
     if (!input->conn)
         return VIOMMU_EXIT_UNREACHABLE;
     if (!viommuInputIsRequest(input) && !hasSMMUv3(input->dom))
-        return defineText(input, input->text, NULL, out, error);
+        return definePlain(input, out, error);
     if (!viommuInputLoad(input, error))
         return VIOMMU_EXIT_UNREACHABLE;
     if (!viommuDomainIsRequest(input->dom) && !hasSMMUv3(input->dom))
-        return defineText(input, input->text, NULL, out, error);
+        return definePlain(input, out, error);
     if (!viommuDomainIsRequest(input->dom))
         return defineHandWritten(input, out, error);
     status = viommuInputPlaceAndSay(input, &placement, error);

@@ -18,6 +18,7 @@ cmdExpand(const viommuOptions *opts, char **args, GString *out, GError **error)
     if (viommuInputIsRequest(input) && !viommuInputLoad(input, error))
         return VIOMMU_EXIT_UNREACHABLE;
     if (!viommuDomainIsRequest(input->dom)) {
+        viommuInputSayWords(input);
         g_string_append_len(out, input->text, (gssize)input->len);
         return VIOMMU_EXIT_DONE;
     }

@@ -6,6 +6,7 @@
 
 #include "qemu_viommu.h"
 #include "report.h"
+#include "viommu_check.h"
 
 #include <string.h>
 
@@ -21,6 +22,16 @@ viommuInputPlaceAndSay(viommuInput *input, viommuPlacement **ret_placement, GErr
         return VIOMMU_EXIT_REFUSED;
     *ret_placement = g_steal_pointer(&placement);
     return VIOMMU_EXIT_DONE;
+}
+
+void
+viommuInputSayWords(const viommuInput *input)
+{
+    g_autoptr(GPtrArray) findings = viommuFindingsNew();
+
+    viommuCheckWords(input->dom, findings);
+    viommuFindingsSort(findings);
+    viommuReportFindings(findings, input->opts->quiet);
 }
 
 static unsigned

@@ -117,7 +117,8 @@ typedef struct {
     unsigned line;
     char *name;  /* "ssidSize" */
     char *value;
-    const char *meant; /* the attribute that it looks like, or NULL */
+    const char *meant; /* the attribute that it is but for case, '_' and '-'; NULL: none */
+    const char *near;  /* the one that it looks like otherwise, or NULL */
     bool misplaced;    /* stands on <iommu> itself, which has no such attribute */
 } viommuStray;
 

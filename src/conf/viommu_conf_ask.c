@@ -140,8 +140,7 @@ findUnknown(viommuDomain *dom, GHashTable *table)
         const specValue *value = g_hash_table_lookup(table, item->data);
 
         if (g_str_has_prefix(item->data, SPEC_PREFIX) && !g_strv_contains(known, item->data))
-            viommuConfAddStray(dom->strays, value->line, item->data, value->text,
-                               viommuConfSimilarTo(item->data, known));
+            viommuConfAddUnknown(dom->strays, value->line, item->data, value->text, known);
     }
 }
 

@@ -4,6 +4,7 @@
  */
 #include "viommu_conf_priv.h"
 #include "viommuerror.h"
+#include "virtext.h"
 
 #include <string.h>
 
@@ -110,6 +111,16 @@ viommuConfSimilarTo(const char *name, const char *const *known)
     return NULL;
 }
 
+void
+viommuConfAddUnknown(GPtrArray *strays, unsigned line, const char *name, const char *value, const char *const *known)
+{
+    const char *meant = viommuConfSimilarTo(name, known);
+
+    viommuConfAddStray(strays, line, name, value, meant);
+    if (!meant)
+        ((viommuStray *)g_ptr_array_index(strays, strays->len - 1))->near = virTextSimilar(name, known);
+}
+
 /* Attributes that libvirt does not know are dropped by it without a word. */
 static void
 findStrays(viommuIOMMU *iommu, unsigned line, const xmlNode *driver)
@@ -124,7 +135,7 @@ findStrays(viommuIOMMU *iommu, unsigned line, const xmlNode *driver)
         if (g_strv_contains((const gchar *const *)foreign, name))
             iommu->foreign = true;
         else
-            viommuConfAddStray(iommu->strays, line, name, viommuXMLAttr(driver, name), viommuConfSimilarTo(name, ours));
+            viommuConfAddUnknown(iommu->strays, line, name, viommuXMLAttr(driver, name), ours);
     }
 }
 
@@ -138,10 +149,12 @@ findUnknown(viommuIOMMU *iommu, unsigned line, const xmlNode *elem, const char *
     for (attr = elem ? elem->properties : NULL; attr; attr = attr->next) {
         const char *name = (const char *)attr->name;
 
-        const char *meant = only ? only : viommuConfSimilarTo(name, known);
-
-        if (!attr->ns && !g_strv_contains((const gchar *const *)known, name))
-            viommuConfAddStray(iommu->strays, line, name, viommuXMLAttr(elem, name), meant);
+        if (attr->ns || g_strv_contains((const gchar *const *)known, name))
+            continue;
+        if (only)
+            viommuConfAddStray(iommu->strays, line, name, viommuXMLAttr(elem, name), only);
+        else
+            viommuConfAddUnknown(iommu->strays, line, name, viommuXMLAttr(elem, name), known);
     }
 }
 

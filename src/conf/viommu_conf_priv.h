@@ -39,6 +39,10 @@ GPtrArray *viommuConfStraysNew(void);
 void viommuConfAddStray(GPtrArray *strays, unsigned line, const char *name, const char *value,
                         const char *meant);
 
+/* The same of a name that is none of @known (static), but can be near to one. */
+void viommuConfAddUnknown(GPtrArray *strays, unsigned line, const char *name, const char *value,
+                          const char *const *known);
+
 /* The word of @known that differs from @name only in case, "_" and "-"; or NULL. */
 const char *viommuConfSimilarTo(const char *name, const char *const *known);
 

@@ -108,6 +108,7 @@ viommuPlacementNew(const viommuDomain *dom, viommuHost *host, unsigned qemuVersi
     viommuPlanOptions options = { .qemuVersion = qemuVersion ? qemuVersion : QEMU_DEFAULT, .users = host->users };
 
     placement->findings = viommuFindingsNew();
+    viommuCheckWords(dom, placement->findings);
     placement->plan = viommuPlanMake(dom, host->topo, &options, placement->findings);
     if (placement->plan && viommuDomainIsRequest(dom) && !judge(placement, dom, host, options.qemuVersion, error))
         return NULL;

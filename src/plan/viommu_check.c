@@ -22,6 +22,7 @@ viommuCheckDomain(const viommuDomain *dom, const viommuCheckContext *context, GP
     viommuCheckerInit(&checker, dom, context, findings);
     for (i = 0; i < G_N_ELEMENTS(classes); i++)
         classes[i](&checker);
+    viommuCheckWords(dom, findings);
     viommuCheckerClear(&checker);
     viommuFindingsSort(findings);
 }

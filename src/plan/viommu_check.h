@@ -20,3 +20,6 @@ typedef struct {
 /* Adds what is wrong with @dom to @findings, sorted. A domain without <iommu model='smmuv3'> is judged
  * only by what applies to it. What the host does not tell gives at most a note. */
 void viommuCheckDomain(const viommuDomain *dom, const viommuCheckContext *context, GPtrArray *findings);
+
+/* Adds what was to be a word of ours in @dom and is none, as warnings; viommuCheckDomain does so, too. */
+void viommuCheckWords(const viommuDomain *dom, GPtrArray *findings);

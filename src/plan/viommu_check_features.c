@@ -89,8 +89,11 @@ checkStrays(viommuChecker *checker, const viommuIOMMU *iommu)
                               "the request says nothing with it", "correct the value",
                               "%s='%s' means nothing", stray->name, stray->value);
         } else {
+            g_autofree char *remedy = stray->near ? g_strdup_printf("did you mean %s?", stray->near) :
+                                                    g_strdup("remove it");
+
             viommuFindingsAdd(checker->findings, "V13", VIOMMU_SEVERITY_WARNING, stray->line,
-                              "libvirt drops it without a word", "remove it",
+                              "libvirt drops it without a word", remedy,
                               "the attribute '%s' is not known", stray->name);
         }
     }
@@ -176,14 +179,8 @@ viommuCheckFeatures(viommuChecker *checker)
     for (i = 0; i < checker->dom->iommus->len; i++) {
         const viommuIOMMU *iommu = g_ptr_array_index(checker->dom->iommus, i);
 
-        if (strcmp(iommu->model, "smmuv3") != 0) {
-            if (iommu->nested == 1)
-                viommuFindingsAdd(checker->findings, "V13", VIOMMU_SEVERITY_ERROR, iommu->line,
-                                  "libvirt drops it without a word", "write model='smmuv3'",
-                                  "nested='yes' on an iommu of model '%s' asks for nothing",
-                                  iommu->model);
+        if (strcmp(iommu->model, "smmuv3") != 0)
             continue;
-        }
         checkStrays(checker, iommu);
         if (iommu->nested != 1)
             checkRefused(checker, iommu);

@@ -119,7 +119,9 @@ checkSpecs(planState *state)
     for (i = 0; i < strays->len; i++) {
         const viommuStray *stray = g_ptr_array_index(strays, i);
         const char *remedy = allowedValues(stray->name);
-        g_autofree char *rename = stray->meant ? g_strdup_printf("write %s", stray->meant) : NULL;
+        g_autofree char *rename = stray->meant ? g_strdup_printf("write %s", stray->meant)
+                                  : stray->near ? g_strdup_printf("did you mean %s?", stray->near)
+                                                : NULL;
 
         if (rename || strcmp(remedy, "remove it") == 0)
             planRefuse(state, "V13", stray->line, NULL, rename ? rename : remedy,
@@ -139,6 +141,8 @@ checkStrays(planState *state, const GPtrArray *strays)
         const viommuStray *stray = g_ptr_array_index(strays, i);
         g_autofree char *remedy = stray->meant
                                       ? g_strdup_printf("write %s='%s'", stray->meant, stray->value)
+                                  : stray->near
+                                      ? g_strdup_printf("did you mean %s='%s'?", stray->near, stray->value)
                                   : stray->misplaced
                                       ? g_strdup("write it on <driver> or <placement>, or remove it")
                                       : g_strdup(allowedValues(stray->name));
