@@ -10,6 +10,9 @@
 #include <glib/gstdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
+
+#define NOBODY 65534
 
 #define SMMU "smmu3.0x0000000011000000"
 #define OWN                                                                                          \
@@ -34,8 +37,22 @@ testConf(void)
           "root", false, NULL },
         { "  user=\"+107\"\ncgroup_device_acl = [ \"/dev/iommu\" ] # ours\n", "+107", true,
           "cgroup_device_acl = [ " NODES " ]" },
-        { "user_data = \"x\"\nuser = \"a\"\nuser = \"b\"\ncgroup_device_acl = [ ]\n", "b", true,
+        { "user_data = \"x\"\nuser = \"a\"\nuser = \"b\"\ncgroup_device_acl = [ ]\n", "a", true,
           "cgroup_device_acl = [ " NODES " ]" },
+        /* As libvirt 9.0 reads them. */
+        { "user='a'\ncgroup_device_acl = ['/dev/iommu',\n\n'/x y',]\n", "a", true,
+          "cgroup_device_acl = [ \"/dev/iommu\", \"/x y\", \"/dev/vfio/devices/vfio0\" ]" },
+        { "user = \"\"\"a\nuser = \"b\"\"\"\"\ncgroup_device_acl = [ " NODES " ]", "a\nuser = \"b", true, NULL },
+        { "user = \"C:\\a\" # a comment\nsecurity_driver = 'apparmor'\ncgroup_device_acl = [ " NODES ", ]", "C:\\a",
+          true, NULL },
+        { "user = \"\xff\"\nsecurity_driver = [ 'selinux', ]\ncgroup_device_acl = [ \"\xff\", " NODES " ]", "\xff", false,
+          NULL },
+        { "user = \"a\ncgroup_device_acl = [ " NODES " \"/x\" ]\n", NULL, true,
+          "cgroup_device_acl = [ " OWN ", " NODES " ]" },
+        { "user =\n\"a\"\ncgroup_device_acl = [ " NODES ", # a comment\n ]\n", NULL, true,
+          "cgroup_device_acl = [ " OWN ", " NODES " ]" },
+        { "user = '\ncgroup_device_acl = [ \"/dev/iommu\",", NULL, true, "cgroup_device_acl = [ " OWN ", " NODES " ]" },
+        { "user = \"\"\"a\ncgroup_device_acl = [[", NULL, true, "cgroup_device_acl = [ " OWN ", " NODES " ]" },
         { "user = 0\ncgroup_device_acl = [ \"/dev/iommu\"\nsecurity_driver = [ \"selinux\", \"apparmor\" ]\n", NULL,
           true, "cgroup_device_acl = [ " OWN ", " NODES " ]" },
         { "security_driver = [ \"none\" ]\n", NULL, false, "cgroup_device_acl = [ " OWN ", " NODES " ]" },
@@ -69,6 +86,13 @@ testConf(void)
     "sys/devices/pci/" name "/uevent = PCI_CLASS=" class "\\nPCI_ID=15B3:1021\n"                       \
     "sys/devices/pci/" name "/iommu -> ../../platform/s/iommu/" SMMU "\n"
 
+#define ACL "cgroup_device_acl = [ " OWN ", " NODES " ]\n"
+#define LACKS "libvirt before 12.1 leaves it to QEMU, and cgroup_device_acl does not name them"
+#define ARMOR "sys/module/apparmor/parameters/enabled = Y\n"
+
+/* Whether qemu.conf is to be one that nobody may read. */
+static bool closed;
+
 /* The line of @libvirt, for a tree whose nodes have @mode and that has @conf, or for a record of it. NULL: none. */
 static viommuVerdict *
 judge(GPtrArray **ret_verdicts, const char *lines, const char *conf, mode_t mode, unsigned libvirt, bool record)
@@ -82,6 +106,7 @@ judge(GPtrArray **ret_verdicts, const char *lines, const char *conf, mode_t mode
     g_autofree char *node = g_build_filename(tree, "dev/vfio/devices/vfio0", NULL);
     g_autoptr(virSysfs) fs = virSysfsOpenRoot(tree, NULL);
     g_autoptr(virSMMUTopology) topo = virSMMUTopologyRead(fs, NULL);
+    bool root = geteuid() == 0;
 
     g_assert_cmpint(g_mkdir_with_parents(directory, 0755), ==, 0);
     if (conf)
@@ -90,7 +115,13 @@ judge(GPtrArray **ret_verdicts, const char *lines, const char *conf, mode_t mode
     g_assert_cmpint(chmod(node, mode), ==, 0);
     *ret_verdicts = viommuHostCheck(topo, fs, NULL, NULL);
     g_ptr_array_set_size(*ret_verdicts, 0);
+    if (closed) {
+        g_assert_cmpint(chmod(file, 0), ==, 0);
+        g_assert_true(!root || setresuid(NOBODY, NOBODY, 0) == 0);
+    }
     g_assert_true(viommuHostCheckAccess(*ret_verdicts, topo, fs, record ? NULL : tree, libvirt, NULL));
+    if (closed)
+        g_assert_true(!root || setresuid(0, 0, 0) == 0);
     testHostRemove(tree);
     return (*ret_verdicts)->len ? g_ptr_array_index(*ret_verdicts, 0) : NULL;
 }
@@ -98,9 +129,6 @@ judge(GPtrArray **ret_verdicts, const char *lines, const char *conf, mode_t mode
 static void
 testAccess(void)
 {
-#define ACL "cgroup_device_acl = [ " OWN ", " NODES " ]\n"
-#define LACKS "libvirt before 12.1 leaves it to QEMU, and cgroup_device_acl does not name them"
-#define ARMOR "sys/module/apparmor/parameters/enabled = Y\n"
     static const struct {
         const char *lines;
         const char *conf;
@@ -124,7 +152,8 @@ testAccess(void)
           "'nobody', as whom QEMU runs, may not open /dev/vfio/devices/vfio0",
           "give it to 'nobody': by a rule of udev for devices that are bound beforehand, in the hook /etc/libvirt/hooks/qemu at 'start begin' for those that libvirt binds" },
         { "", "user = \"root\"\n" ACL, 0600, 11003, false, VIOMMU_VERDICT_PASS, NULL, "root" },
-        { "", "user = \"+root\"\n" ACL, 0, 11003, false, VIOMMU_VERDICT_PASS, NULL, "root" },
+        { "", "user = \"+0\"\n" ACL, 0, 11003, false, VIOMMU_VERDICT_PASS, NULL, "root" },
+        { "", "user = \"0\"\n" ACL, 0600, 11003, false, VIOMMU_VERDICT_PASS, NULL, "root" },
         { "", "user = \"nobody-of-that-name\"\n" ACL, 0666, 11003, false, VIOMMU_VERDICT_NOTE,
           "not known: the user that QEMU runs as is not", "name it in /etc/libvirt/qemu.conf: user = \"NAME\"" },
         { ARMOR, "user = \"root\"\n" ACL, 0666, 11003, false, VIOMMU_VERDICT_WARN,
@@ -147,6 +176,38 @@ testAccess(void)
         g_assert_cmpstr(verdict ? verdict->text : NULL, ==, some[i].text);
         g_assert_cmpstr(verdict ? verdict->hint : NULL, ==, some[i].hint);
     }
+}
+
+/* The nodes are of the group that QEMU runs with. */
+static void
+testGroup(void)
+{
+    g_autoptr(GPtrArray) verdicts = NULL;
+    g_autofree char *conf = g_strdup_printf("user = \"nobody\"\ngroup = \"+%u\"\n" ACL, (unsigned)getgid());
+    const viommuVerdict *verdict = judge(&verdicts, "", conf, 0660, 11003, false);
+
+    g_assert_cmpint(verdict->verdict, ==, VIOMMU_VERDICT_PASS);
+}
+
+/* A qemu.conf that cannot be read says nothing: only libvirt's root can on most hosts. */
+static void
+testUnreadable(void)
+{
+    g_autofree char *large = g_strnfill(2 * 1024 * 1024, '#');
+    g_autoptr(GPtrArray) verdicts = NULL;
+    const viommuVerdict *verdict = judge(&verdicts, "", large, 0666, 11003, false);
+    uid_t effective = geteuid();
+
+    g_assert_cmpint(verdict->verdict, ==, VIOMMU_VERDICT_NOTE);
+    g_assert_true(g_str_has_prefix(verdict->text, "not known: host file 'etc/libvirt/qemu.conf' is larger than "));
+    g_clear_pointer(&verdicts, g_ptr_array_unref);
+    closed = true;
+    verdict = judge(&verdicts, "", ACL, 0666, 11003, false);
+    closed = false;
+    g_assert_cmpuint(geteuid(), ==, effective);
+    g_assert_cmpint(verdict->verdict, ==, VIOMMU_VERDICT_NOTE);
+    g_assert_cmpstr(verdict->text, ==, "not known: /etc/libvirt/qemu.conf cannot be read");
+    g_assert_cmpstr(verdict->hint, ==, "run it as root");
 }
 
 /* Nothing is bound yet: of two devices and a bridge, two may be. */
@@ -174,6 +235,8 @@ main(int argc, char **argv)
     g_test_set_nonfatal_assertions();
     g_test_add_func("/access/conf", testConf);
     g_test_add_func("/access/nodes", testAccess);
+    g_test_add_func("/access/group", testGroup);
+    g_test_add_func("/access/unreadable", testUnreadable);
     g_test_add_func("/access/unbound", testUnbound);
     return g_test_run();
 }

@@ -7,15 +7,21 @@
 #include "hostcheck.h"
 #include "viommu_expand.h"
 
+#include <errno.h>
+#include <grp.h>
 #include <pwd.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #define CONF "etc/libvirt/qemu.conf"
 #define IOMMUFD "/dev/iommu"
 #define VFIO_DEVICES "/dev/vfio/devices/"
 /* So many nodes are asked for where none is there: a guest seldom has more devices. */
 #define UNBOUND_MAX 16
+
+/* More groups of one user are not looked at. */
+#define GROUPS_MAX 256
 
 #define TITLE "Checking if QEMU may open '/dev/iommu' and bound devices"
 
@@ -35,15 +41,15 @@ viommuQEMUConfFree(viommuQEMUConf *conf)
     if (!conf)
         return;
     g_free(conf->user);
+    g_free(conf->group);
     g_strfreev(conf->devices);
     g_free(conf);
 }
 
-/* What stands behind "KEY =" at the beginning of a line, the last such; NULL: none does. */
+/* What stands behind "KEY =" at the beginning of a line, the first such, as libvirt reads it; NULL: none does. */
 static const char *
 findValue(const char *text, const char *key)
 {
-    const char *found = NULL;
     const char *at;
 
     for (at = text; at && *at; at = strchr(at, '\n'), at = at ? at + 1 : NULL) {
@@ -54,38 +60,75 @@ findValue(const char *text, const char *key)
         value += strlen(key);
         value += strspn(value, " \t");
         if (*value == '=')
-            found = value + 1;
+            return value + 1 + strspn(value + 1, " \t");
     }
-    return found;
+    return NULL;
 }
 
-/* Lists can go on over lines; GVariant's text form is that of libvirt's values. */
-static GVariant *
-readValue(const char *text, const char *key, const char *type)
+/* Reads 'TEXT', "TEXT" or """TEXT""", in none of which a character stands for another. Returns what is behind it; NULL
+ * with *@ret_text untouched: there is none. */
+static const char *
+readString(const char *at, char **ret_text)
 {
-    const char *value = findValue(text, key);
-    const char *end;
-    GVariant *read = value ? g_variant_parse(G_VARIANT_TYPE(type), value, NULL, &end, NULL) : NULL;
+    static const char triple[] = "\"\"\"";
+    size_t quotes = !at ? 0 : g_str_has_prefix(at, triple) ? strlen(triple) : *at == '"' || *at == '\'';
+    const char *end = NULL;
 
-    return read;
+    if (quotes > 1)
+        end = strstr(at + quotes, triple);
+    else if (quotes)
+        end = at + 1 + strcspn(at + 1, *at == '"' ? "\"\n" : "'\n");
+    if (!end || *end != *at)
+        return NULL;
+    *ret_text = g_strndup(at + quotes, (size_t)(end - at) - quotes);
+    return end + quotes;
+}
+
+/* Reads [ STRING, ... ], which can go on over lines and end with a comma; NULL: there is none. Free with g_strfreev. */
+static char **
+readList(const char *at)
+{
+    static const char blanks[] = " \t\r\n";
+    g_autoptr(GPtrArray) list = g_ptr_array_new_with_free_func(g_free);
+
+    if (!at || *at != '[')
+        return NULL;
+    for (at++;; at++) {
+        char *text = NULL;
+
+        at += strspn(at, blanks);
+        if (*at == ']')
+            break;
+        at = readString(at, &text);
+        if (!at)
+            return NULL;
+        g_ptr_array_add(list, text);
+        at += strspn(at, blanks);
+        if (*at == ']')
+            break;
+        if (*at != ',')
+            return NULL;
+    }
+    g_ptr_array_add(list, NULL);
+    return (char **)g_ptr_array_steal(list, NULL);
 }
 
 viommuQEMUConf *
 viommuQEMUConfParse(const char *text)
 {
     viommuQEMUConf *conf = g_new0(viommuQEMUConf, 1);
-    g_autoptr(GVariant) user = readValue(text, "user", "s");
-    g_autoptr(GVariant) devices = readValue(text, "cgroup_device_acl", "as");
-    g_autoptr(GVariant) driver = readValue(text, "security_driver", "s");
-    g_autoptr(GVariant) drivers = readValue(text, "security_driver", "as");
-    g_autofree const char **list = drivers ? g_variant_get_strv(drivers, NULL) : NULL;
+    const char *security = findValue(text, "security_driver");
+    g_autofree char *driver = NULL;
+    g_auto(GStrv) drivers = readList(security);
 
-    conf->user = user ? g_variant_dup_string(user, NULL) : NULL;
-    conf->devices = devices ? g_variant_dup_strv(devices, NULL) : NULL;
+    readString(findValue(text, "user"), &conf->user);
+    readString(findValue(text, "group"), &conf->group);
+    readString(security, &driver);
+    conf->devices = readList(findValue(text, "cgroup_device_acl"));
     if (driver)
-        conf->apparmor = strcmp(g_variant_get_string(driver, NULL), "apparmor") == 0;
+        conf->apparmor = strcmp(driver, "apparmor") == 0;
     else
-        conf->apparmor = !list || g_strv_contains(list, "apparmor");
+        conf->apparmor = !drivers || g_strv_contains((const char *const *)drivers, "apparmor");
     return conf;
 }
 
@@ -155,25 +198,52 @@ listNodes(const virSMMUTopology *topo, virSysfs *fs, GError **error)
     return (char **)g_ptr_array_steal(nodes, NULL);
 }
 
+/* The number that "+NUMBER" is, or NUMBER where no name is meant; false: it is none. */
+static bool
+readId(const char *name, guint64 *ret_id)
+{
+    return g_ascii_string_to_unsigned(name + (*name == '+'), 10, 0, UINT32_MAX - 1, ret_id, NULL);
+}
+
 /* The user that QEMU runs as, or NULL: that is not known. */
 static const struct passwd *
 findUser(const viommuQEMUConf *conf)
 {
     const struct passwd *found = NULL;
+    guint64 id;
     size_t i;
 
-    /* libvirt takes "+0" for a number that may be a name */
-    if (conf->user)
-        return getpwnam(conf->user[0] == '+' ? conf->user + 1 : conf->user);
-    for (i = 0; users[i] && !found; i++)
+    for (i = 0; !conf->user && users[i] && !found; i++)
         found = getpwnam(users[i]);
-    return found;
+    if (conf->user && *conf->user != '+')
+        found = getpwnam(conf->user);
+    return !found && conf->user && readId(conf->user, &id) ? getpwuid((uid_t)id) : found;
+}
+
+/* Whether QEMU is in @group: as one of its user's, or as the one that it runs with. */
+static bool
+isInGroup(const viommuQEMUConf *conf, const struct passwd *user, gid_t group)
+{
+    const struct group *own = conf->group && *conf->group != '+' ? getgrnam(conf->group) : NULL;
+    gid_t groups[GROUPS_MAX];
+    int count = GROUPS_MAX;
+    guint64 id;
+    int i;
+
+    if (own ? own->gr_gid == group : conf->group && readId(conf->group, &id) && id == group)
+        return true;
+    getgrouplist(user->pw_name, user->pw_gid, groups, &count);
+    for (i = 0; i < MIN(count, GROUPS_MAX); i++) {
+        if (groups[i] == group)
+            return true;
+    }
+    return false;
 }
 
 /* The first of @nodes below @root that @user may not read and write, or NULL. One that is not there is another
  * line's. */
 static const char *
-findClosed(const char *root, char *const *nodes, const struct passwd *user)
+findClosed(const viommuQEMUConf *conf, const char *root, char *const *nodes, const struct passwd *user)
 {
     size_t i;
 
@@ -184,7 +254,9 @@ findClosed(const char *root, char *const *nodes, const struct passwd *user)
 
         if (stat(path, &st) < 0)
             continue;
-        mode = st.st_uid == user->pw_uid ? st.st_mode >> 6 : st.st_gid == user->pw_gid ? st.st_mode >> 3 : st.st_mode;
+        mode = st.st_uid == user->pw_uid             ? st.st_mode >> 6
+               : isInGroup(conf, user, st.st_gid) ? st.st_mode >> 3
+                                                     : st.st_mode;
         if ((mode & (S_IROTH | S_IWOTH)) != (S_IROTH | S_IWOTH))
             return nodes[i];
     }
@@ -197,7 +269,7 @@ judgeAccess(GPtrArray *verdicts, virSysfs *fs, const char *root, const viommuQEM
     g_autofree char *line = viommuQEMUConfWants(conf, nodes);
     g_autofree char *apparmor = virSysfsReadText(fs, "sys/module/apparmor/parameters/enabled", NULL);
     const struct passwd *user = findUser(conf);
-    const char *closed = user ? findClosed(root, nodes, user) : NULL;
+    const char *closed = user ? findClosed(conf, root, nodes, user) : NULL;
     g_autofree char *text = NULL;
     g_autofree char *hint = NULL;
 
@@ -222,6 +294,26 @@ judgeAccess(GPtrArray *verdicts, virSysfs *fs, const char *root, const viommuQEM
     }
 }
 
+/* Reads qemu.conf below @root, if there is one; false: what is in it is not known, and @verdicts say so. */
+static bool
+readConf(GPtrArray *verdicts, virSysfs *fs, const char *root, char **ret_text)
+{
+    g_autofree char *path = g_build_filename(root, CONF, NULL);
+    g_autofree char *text = NULL;
+    g_autoptr(GError) error = NULL;
+
+    if (access(path, R_OK) < 0 && errno == EACCES) {
+        viommuHostCheckAdd(verdicts, "H11", TITLE, VIOMMU_VERDICT_NOTE, "not known: /" CONF " cannot be read",
+                           "run it as root");
+        return false;
+    }
+    if (virSysfsFetchText(fs, CONF, ret_text, &error))
+        return true;
+    text = g_strdup_printf("not known: %s", error->message);
+    viommuHostCheckAdd(verdicts, "H11", TITLE, VIOMMU_VERDICT_NOTE, text, "correct it");
+    return false;
+}
+
 bool
 viommuHostCheckAccess(GPtrArray *verdicts, const virSMMUTopology *topo, virSysfs *fs, const char *root,
                       unsigned libvirt, GError **error)
@@ -238,8 +330,10 @@ viommuHostCheckAccess(GPtrArray *verdicts, const virSMMUTopology *topo, virSysfs
         return true;
     }
     nodes = listNodes(topo, fs, error);
-    if (!nodes || !virSysfsFetchText(fs, CONF, &text, error))
+    if (!nodes)
         return false;
+    if (!readConf(verdicts, fs, root, &text))
+        return true;
     conf = viommuQEMUConfParse(text);
     judgeAccess(verdicts, fs, root, conf, nodes);
     return true;

@@ -11,6 +11,7 @@
 /* What stands in qemu.conf of it. */
 typedef struct {
     char *user;      /* that QEMU runs as; NULL: libvirt's own choice */
+    char *group;     /* that QEMU runs with; NULL: libvirt's own choice */
     char **devices;  /* cgroup_device_acl; NULL: libvirt's own list */
     bool apparmor;   /* security_driver leaves it to libvirt, or names it */
 } viommuQEMUConf;
