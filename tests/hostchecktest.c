@@ -282,6 +282,7 @@ testLarge(void)
         g_autofree char *manifest = NULL;
         g_autoptr(virSysfs) fs = NULL;
         g_autoptr(GPtrArray) verdicts = NULL;
+        const viommuVerdict *verdict;
         gsize read, written;
 
         g_assert_cmpint(g_converter_convert(G_CONVERTER(gzip), text, some[i].len, packed, some[i].len,
@@ -291,7 +292,8 @@ testLarge(void)
         manifest = g_strdup_printf(BASE RELEASE("6.17") "proc/config.gz : %s\n", base64);
         fs = testHostParse(manifest);
         verdicts = checkHost(fs, NULL);
-        g_assert_cmpint(find(verdicts, "H06")->verdict, ==, some[i].verdict);
+        verdict = find(verdicts, "H06");
+        g_assert_true(verdict && (int)verdict->verdict == some[i].verdict);
     }
 }
 
@@ -342,15 +344,21 @@ testEmulator(void)
     g_autoptr(virSysfs) fs = testHostParse(BASE);
     g_autoptr(GPtrArray) lacks = checkHost(fs, NULL);
     g_autoptr(GPtrArray) passes = checkHost(fs, NULL);
+    g_autoptr(GPtrArray) other = checkHost(fs, NULL);
     g_autoptr(GPtrArray) fails = checkHost(fs, NULL);
 
     viommuHostCheckEmulator(lacks, &caps);
     compare(find(lacks, "H12"), VIOMMU_VERDICT_FAIL, "QEMU 11.1.0: its vfio-pci has no 'iommufd'",
-            "use QEMU 11.0 or newer, built with iommufd");
+            "use a QEMU that is built with iommufd");
     caps.iommufd = true;
     viommuHostCheckEmulator(passes, &caps);
     compare(find(passes, "H12"), VIOMMU_VERDICT_PASS, NULL,
-            "QEMU 11.1.0, dialect rfc-accel, which libvirt does not have: 'viommu argv' only");
+            "QEMU 11.1.0, dialect rfc-accel, which libvirt does not have: 'viommu argv' and 'viommu run' only");
+    caps.virt = false;
+    viommuHostCheckEmulator(other, &caps);
+    compare(find(other, "H12"), VIOMMU_VERDICT_FAIL,
+            "QEMU 11.1.0: it has no arm-smmuv3, or no machine 'virt': it emulates no Arm server",
+            "use a qemu-system-aarch64");
     viommuHostCheckNoEmulator(fails, "emulator 'x': does not answer");
     compare(find(fails, "H12"), VIOMMU_VERDICT_FAIL, "emulator 'x': does not answer",
             "give the path of a qemu-system-aarch64 that runs here");

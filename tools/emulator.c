@@ -19,7 +19,7 @@ viommuEmulatorWords(const qemuViommuCaps *caps)
     if (!dialect)
         return g_strdup_printf("%s: %s", version, why);
     if (dialect != QEMU_VIOMMU_DIALECT_NATIVE)
-        return g_strdup_printf("%s, dialect %s, which libvirt does not have: 'viommu argv' only", version, name);
+        return g_strdup_printf("%s, dialect %s, which libvirt does not have: 'viommu argv' and 'viommu run' only", version, name);
     if (qemuViommuCapsPlanVersion(caps) < VIOMMU_VERSION_QEMU(11, 1))
         return g_strdup_printf("%s, dialect %s, without 'auto': features are written out", version, name);
     return g_strdup_printf("%s, dialect %s", version, name);

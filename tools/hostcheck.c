@@ -423,7 +423,7 @@ viommuHostCheckEmulator(GPtrArray *verdicts, const qemuViommuCaps *caps)
     if (qemuViommuCapsDialect(caps, &why))
         verdict->hint = g_steal_pointer(&words);
     else
-        judge(verdict, VIOMMU_VERDICT_FAIL, words, "use QEMU 11.0 or newer, built with iommufd");
+        judge(verdict, VIOMMU_VERDICT_FAIL, words, qemuViommuCapsRemedy(caps));
 }
 
 void

@@ -361,7 +361,7 @@ fitEmulator(const viommuInput *input, const viommuPlan *plan, GError **error)
         return true;
     dialect = qemuViommuCapsDialect(input->caps, &why);
     if (!dialect && (plan->accel || !input->caps->perBus)) {
-        g_autofree char *text = g_strdup_printf("%s; use QEMU 11.0 or newer", why);
+        g_autofree char *text = g_strdup_printf("%s; %s", why, qemuViommuCapsRemedy(input->caps));
 
         return refuseEmulator(input, text, error);
     }

@@ -380,6 +380,12 @@ isNative(const qemuViommuCaps *caps)
            g_strcmp0(caps->features[QEMU_VIOMMU_CMDQV].name, "tegra241-cmdqv") != 0;
 }
 
+static bool
+hasAccel(const qemuViommuCaps *caps)
+{
+    return caps->accel || caps->accelDevice || caps->nestedDevice || caps->nestedMachine;
+}
+
 static qemuViommuDialect
 none(const char **ret_why, const char *why)
 {
@@ -393,7 +399,7 @@ qemuViommuCapsDialect(const qemuViommuCaps *caps, const char **ret_why)
     *ret_why = NULL;
     if (!caps->smmuv3 || !caps->virt)
         return none(ret_why, "it has no arm-smmuv3, or no machine 'virt': it emulates no Arm server");
-    if (!caps->accel && !caps->accelDevice && !caps->nestedDevice && !caps->nestedMachine)
+    if (!hasAccel(caps))
         return none(ret_why, caps->perBus ? "its arm-smmuv3 has no 'accel'" :
                                             "its arm-smmuv3 is one for the whole machine and has no 'accel'");
     if (!caps->iommufd)
@@ -408,6 +414,16 @@ qemuViommuCapsDialect(const qemuViommuCaps *caps, const char **ret_why)
         return none(ret_why,
                     "its machine wants 'iommufd': the form of before August 2024, with one vSMMU for everything");
     return QEMU_VIOMMU_DIALECT_RFC_MACHINE;
+}
+
+const char *
+qemuViommuCapsRemedy(const qemuViommuCaps *caps)
+{
+    if (!caps->smmuv3 || !caps->virt)
+        return "use a qemu-system-aarch64";
+    if (hasAccel(caps) && !caps->iommufd)
+        return "use a QEMU that is built with iommufd";
+    return "use QEMU 11.0 or newer";
 }
 
 static bool

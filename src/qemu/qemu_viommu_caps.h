@@ -85,6 +85,9 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(qemuViommuCaps, qemuViommuCapsFree)
 /* The dialect of that QEMU. NONE with *@ret_why (static): it has no accelerated vSMMUs, or none that are known. */
 qemuViommuDialect qemuViommuCapsDialect(const qemuViommuCaps *caps, const char **ret_why);
 
+/* What to do where there is none: static. */
+const char *qemuViommuCapsRemedy(const qemuViommuCaps *caps);
+
 /* The version whose rules a plan for that QEMU follows, 1000 * major + minor: its own; of one that resolves no "auto"
  * 11.0, of a patched one the first that does all, 11.1. */
 unsigned qemuViommuCapsPlanVersion(const qemuViommuCaps *caps);
