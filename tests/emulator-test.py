@@ -9,6 +9,7 @@ The emulator is fakeqemu.c, so that every run leaves a line, and an emulator can
 import os
 import pathlib
 import shutil
+import signal
 import stat
 import subprocess
 import sys
@@ -40,11 +41,16 @@ class World:
     def pids(self):
         return [int(line.split()[1]) for line in self.emulator.with_name('qemu.runs').read_text().splitlines()]
 
+    def command(self, emulator=None):
+        return [self.viommu, '--host', self.root / 'tests' / 'hosts' / 'no-smmu.sysfs', 'host', '--emulator',
+                emulator or self.emulator]
+
+    def environment(self):
+        return {'LC_ALL': 'C.UTF-8', 'HOME': str(self.home), 'PATH': os.environ['PATH']}
+
     def ask(self, emulator=None, **environment):
-        command = [self.viommu, '--host', self.root / 'tests' / 'hosts' / 'no-smmu.sysfs', 'host', '--emulator',
-                   emulator or self.emulator]
-        usual = {'LC_ALL': 'C.UTF-8', 'HOME': str(self.home), 'PATH': os.environ['PATH']}
-        return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60, env=usual | environment)
+        return subprocess.run(self.command(emulator), capture_output=True, text=True, check=False, timeout=60,
+                              env=self.environment() | environment)
 
     def cache(self):
         return self.home / '.cache' / 'viommu' / 'qemu'
@@ -147,6 +153,15 @@ def testLimits(world, check):
         done = world.ask()
         took = time.monotonic() - before
         check(done.returncode == 3 and took < LIMIT + 5, f'{what}: it ends', f'{took:.1f} s', done.stderr)
+    world.does('wait')
+    before = world.runs()
+    with subprocess.Popen(world.command(), env=world.environment(), stdout=subprocess.DEVNULL,
+                          stderr=subprocess.DEVNULL) as asking:
+        end = time.monotonic() + LIMIT / 2
+        while world.runs() == before and time.monotonic() < end:
+            time.sleep(0.02)
+        asking.terminate()
+    check(world.runs() == before + 1 and asking.returncode == -signal.SIGTERM, 'asking can be interrupted')
     time.sleep(0.2)
     check(all(isGone(pid) for pid in world.pids()), 'no emulator is left running')
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Stands for a QEMU in emulator-test.py. Next to the program PROGRAM.runs gets a line for each run, and PROGRAM.does
- * says what it does: "answer FILE", "flood", "hang" (with a child that holds on to the output), "close" (its output,
- * and go on). It answers if it was started as it should be, and was sent all commands.
+ * says what it does: "answer FILE", "flood", "hang" (with a child that holds on to the output), "wait", "close" (its
+ * output, and go on). It answers if it was started as it should be, and was sent all commands.
  */
 #include <stdbool.h>
 #include <stdio.h>
@@ -85,6 +85,8 @@ main(int argc, char **argv)
             ;
     } else if (strcmp(what, "hang") == 0) {
         fork();
+        sleep(PATIENCE);
+    } else if (strcmp(what, "wait") == 0) {
         sleep(PATIENCE);
     } else if (strcmp(what, "close") == 0) {
         close(STDOUT_FILENO);

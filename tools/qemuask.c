@@ -16,6 +16,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -44,11 +45,13 @@ fail(GError **error, const char *path, const char *why)
     return false;
 }
 
-/* In the child, before it becomes the emulator. */
+/* In the child, before it becomes the emulator. A signal from the terminal does not reach it then, so that it has to be
+ * ended when we are. */
 static void
 leadGroup(gpointer data)
 {
     setpgid(0, 0);
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
 }
 
 static GSubprocess *
