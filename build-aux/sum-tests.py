@@ -25,8 +25,8 @@ def count(test):
     result = test['result']
     if not marks:
         return result in GOOD, result not in GOOD | SKIPPED, result in SKIPPED
-    skipped = sum(1 for m in marks if m[2] and m[2].lower() == 'skip')
-    failed = sum(1 for m in marks if m[1] and not m[2])
+    skipped = sum(1 for m in marks if m[2] and m[2].lower() == 'skip' and not m[1])
+    failed = sum(1 for m in marks if m[1])
     passed = len(marks) - skipped - failed
     if result not in GOOD | SKIPPED and not failed:
         failed = 1

@@ -107,13 +107,16 @@ testEnvironment(void)
 {
     static const char *const names[] = { "HOME", "USER", "LOGNAME" };
     const struct passwd *nobody = getpwnam("nobody");
-    const char *wanted[] = { nobody->pw_dir, nobody->pw_name, nobody->pw_name };
+    const char *wanted[G_N_ELEMENTS(names)];
     size_t i;
 
     if (geteuid() != 0) {
         g_test_skip("only root can become another user");
         return;
     }
+    g_assert_nonnull(nobody);
+    wanted[0] = nobody->pw_dir;
+    wanted[1] = wanted[2] = nobody->pw_name;
     for (i = 0; i < G_N_ELEMENTS(names); i++) {
         g_autofree char *script = g_strdup_printf("test \"$%s\" = '%s'", names[i], wanted[i]);
         g_autofree char *before = g_strdup(g_getenv(names[i]));
