@@ -31,9 +31,10 @@ cmdExpand(const viommuOptions *opts, char **args, GString *out, GError **error)
         g_string_append_len(out, placement->text, (gssize)placement->textLen);
         return VIOMMU_EXIT_DONE;
     }
-    if (opts->dialect == VIOMMU_DIALECT_OVERRIDE && !viommuInputFitEmulator(input, placement, error))
+    if (opts->dialect == VIOMMU_DIALECT_OVERRIDE && (!viommuPlacementFitsLibvirt(opts->libvirtVersion, error) ||
+                                                     !viommuInputFitEmulator(input, placement, error)))
         return VIOMMU_EXIT_REFUSED;
-    if (opts->dialect == VIOMMU_DIALECT_OVERRIDE && opts->libvirtVersion >= VIOMMU_LIBVIRT_OVERRIDE)
+    if (opts->dialect == VIOMMU_DIALECT_OVERRIDE && opts->libvirtVersion)
         other = viommuExpandFor(input->dom, placement->plan, MIN(opts->libvirtVersion, VIOMMU_LIBVIRT_NATIVE - 1), &len,
                                 error);
     else

@@ -222,7 +222,7 @@ parseVersion(const char *text, unsigned *ret_version)
         return false;
     sscanf(text, "%u.%u", &major, &minor);
     *ret_version = VIOMMU_VERSION_QEMU(major, minor);
-    return true;
+    return *ret_version != 0;
 }
 
 static char *
@@ -247,6 +247,9 @@ readDialect(const viommuCmd *cmd, viommuOptions *opts)
         opts->dialect = VIOMMU_DIALECT_OVERRIDE;
     else if (given.dialect && strcmp(given.dialect, "native") != 0)
         return g_strdup_printf("no dialect '%s', but native|override|viommu", given.dialect);
+    else if (given.dialect && opts->libvirtVersion && opts->libvirtVersion < VIOMMU_LIBVIRT_NATIVE)
+        return g_strdup_printf("libvirt %s does not have the dialect native: leave out --dialect, or --libvirt-version",
+                               given.libvirtVersion);
     return NULL;
 }
 
