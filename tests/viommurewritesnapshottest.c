@@ -93,7 +93,7 @@ testEmbeddedSeveral(void)
     g_assert_true(strstr(outcome->words, "), vSMMU for smmu3.0x0000000011000000 on bus 1 ("));
     g_assert_cmpstr(outcome->name, ==, "d");
     testRefuses(&world, EMBEDDED, 0, "<s>\n\n" ASKING "\n" HEAD "\n" DEVICE("0x99", "1") NESTED TAIL "\n</s>",
-                "viommu: line 5: V02: hostdev '0099:01:00.0' is not on this host; to fix it, see 'viommu host' for the devices that there are; addresses change with slots and firmware");
+                "viommu: line 5: V02: hostdev '0099:01:00.0' is not on this host (libvirt cannot start the domain: the device is not found); to fix it, name a device that 'viommu host' lists below an SMMU; addresses change with slots and firmware");
     testRefuses(&world, EMBEDDED, 0, "<s>\n<domain type='kvm'>\n<x:y/>" NESTED "</domain></s>",
                 "viommu: line 3: namespace prefix x on y is not defined");
 }

@@ -140,15 +140,15 @@ testRefusals(void)
         const char *words;
     } cases[] = {
         { "grace", HEAD "\n" DEVICE("0x99", "1") NESTED TAIL,
-          "viommu: line 2: V02: hostdev '0099:01:00.0' is not on this host; to fix it, see 'viommu host' for the devices that there are; addresses change with slots and firmware" },
+          "viommu: line 2: V02: hostdev '0099:01:00.0' is not on this host (libvirt cannot start the domain: the device is not found); to fix it, name a device that 'viommu host' lists below an SMMU; addresses change with slots and firmware" },
         { "grace", HEAD DEVICE("2", "1") "\n\n<iommu model='smmuv3' nested='maybe'/>" TAIL,
-          "viommu: line 3: V13: nested='maybe' means nothing there; to fix it, write nested='yes' or nested='no'" },
+          "viommu: line 3: V13: nested='maybe' means nothing; to fix it, write nested='yes' or nested='no'" },
         { "grace", HEAD DEVICE("2", "1") "\n<iommu model='smmuv3' nEs-ted='yes'/>" TAIL,
-          "viommu: line 2: V13: nEs-ted='yes' means nothing there; to fix it, write nested='yes'" },
+          "viommu: line 2: V13: the attribute 'nEs-ted' is not known; 'nested' is; to fix it, write nested='yes'" },
         { "one-smmu",
           "<domain type='hvf'><os firmware='efi'><type arch='aarch64' machine='virt'>hvm</type></os><features><acpi/>"
           "<gic version='3'/></features><devices>" DEVICE("0", "1") NESTED TAIL,
-          "viommu: line 1: V18: the domain's type is 'hvf' (SMMUv3 accel=on requires KVM with kernel-irqchip=on support); to fix it, write <domain type='kvm'>" },
+          "viommu: line 1: V18: the domain is of type 'hvf', neither kvm nor qemu (nested translation is a thing of QEMU with KVM); to fix it, write <domain type='kvm'>" },
         { "switch-group", HEAD DEVICE("0", "3") NESTED TAIL,
           "viommu: line 1: V16: hostdev '0000:03:00.0' shares IOMMU group 2 with '0000:02:00.0' (QEMU refuses two members of one group, and a single one is broken in the guest); to fix it, use a device that is alone in its group, or a slot whose switch or root port has ACS" },
         { "no-iommufd", HEAD DEVICE("0", "1") NESTED TAIL,
@@ -171,12 +171,12 @@ testRefusalsOfMany(void)
     const testWorld world = testWorldOf("grace");
 
     testRefuses(&world, ALONE, 0, HEAD DEVICE("0x99", "1") "<iommu model='smmuv3' nested='a&#9;&#xa;&#x85;b'/>" TAIL,
-                "viommu: line 1: V13: nested='a???b' means nothing there; to fix it, write nested='yes' or nested='no'");
+                "viommu: line 1: V13: nested='a???b' means nothing; to fix it, write nested='yes' or nested='no'");
     testRefuses(&world, ALONE, 0, HEAD NESTED "<hub><address type='pci' slot='1&#9;&#x9b;2'/></hub>" TAIL,
                 "viommu: line 1: the address of hub has slot='1??2'; give a number from 0 to 0x1f, in hexadecimal with 0x");
     testRefuses(&world, ALONE, 0, HEAD DEVICE("0x99", "1") DEVICE("0x98", "1") NESTED TAIL,
-                "viommu: line 1: V02: hostdev '0098:01:00.0' is not on this host; to fix it, see 'viommu host' for the devices that there are; addresses change with slots and firmware | "
-                "line 1: V02: hostdev '0099:01:00.0' is not on this host; to fix it, see 'viommu host' for the devices that there are; addresses change with slots and firmware");
+                "viommu: line 1: V02: hostdev '0098:01:00.0' is not on this host (libvirt cannot start the domain: the device is not found); to fix it, name a device that 'viommu host' lists below an SMMU; addresses change with slots and firmware | "
+                "line 1: V02: hostdev '0099:01:00.0' is not on this host (libvirt cannot start the domain: the device is not found); to fix it, name a device that 'viommu host' lists below an SMMU; addresses change with slots and firmware");
 }
 
 /* Values of any length are cut off where the text of a finding has 2000 bytes, and between characters. */
@@ -193,7 +193,7 @@ testLongValues(void)
         g_autofree char *request = g_strconcat("<iommu model='smmuv3' nested='", value, "'/>", NULL);
         g_autofree char *text = g_strconcat(HEAD DEVICE("2", "1"), request, TAIL, NULL);
         g_autoptr(testOutcome) outcome = testRewrite(&world, ALONE, 0, text, -1, NULL);
-        g_autofree char *whole = g_strdup_printf("nested='%s' means nothing there", value);
+        g_autofree char *whole = g_strdup_printf("nested='%s' means nothing", value);
         const char *end = strstr(outcome->words, "; to fix it, ");
         g_autofree char *all = g_strndup(outcome->words, end ? (size_t)(end - outcome->words) : 0);
         const char *told = all + strlen(front);
@@ -219,7 +219,7 @@ testRefusalByPolicy(void)
 
     world.policy = VIOMMU_POLICY_AARCH64;
     testRefuses(&world, ALONE, 0, HEAD DEVICE("0x99", "1") TAIL,
-                "viommu: line 1: V02: hostdev '0099:01:00.0' is not on this host; to fix it, see 'viommu host' for the devices that there are; addresses change with slots and firmware"
+                "viommu: line 1: V02: hostdev '0099:01:00.0' is not on this host (libvirt cannot start the domain: the device is not found); to fix it, name a device that 'viommu host' lists below an SMMU; addresses change with slots and firmware"
                 " (the policy of the service asks for it; the extra spec viommu:nested=no keeps a domain out)");
 }
 

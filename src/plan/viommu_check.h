@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Judges a domain, written by hand or expanded. It shares no code with the planner, so that each tests
- * the other. The classes are listed in docs/findings.rst.
+ * Judges a domain, written by hand or expanded. It shares no code with the planner but words, so that each
+ * tests the other. The classes are listed in docs/findings.rst.
  */
 #pragma once
 

@@ -5,42 +5,28 @@
  * (V20), and on the NUMA node that its bus claims (V21).
  */
 #include "viommu_check_priv.h"
+#include "viommu_words.h"
 
 #include <string.h>
 
 static void
-add(viommuChecker *checker, const char *id, const viommuCheckSeat *seat, const char *consequence,
-    const char *remedy, const char *wrong)
-{
-    viommuFindingsAdd(checker->findings, id, VIOMMU_SEVERITY_ERROR, seat->line, consequence, remedy,
-                      "%s %s", seat->what, wrong);
-}
-
-static void
 checkHost(viommuChecker *checker, const viommuCheckSeat *seat)
 {
-    static const char remedy[] = "name a device that 'viommu host' lists below an SMMU";
     const virSMMU *smmu;
 
     if (!seat->device->haveSource)
         return;
     if (!seat->host) {
-        add(checker, "V02", seat, "libvirt cannot start the domain: the device is not found",
-            remedy, "is not on this host");
+        viommuWordsAdd(checker->findings, VIOMMU_WORDS_ABSENT, seat->line, seat->what, NULL);
         return;
     }
     smmu = seat->host->smmu;
-    if (!smmu) {
-        add(checker, "V02", seat, "VFIO and iommufd refuse a device that nothing isolates", remedy,
-            "is behind no IOMMU that the kernel drives");
-    } else if (checker->nested && smmu->kind != VIR_SMMU_KIND_SMMUV3) {
-        viommuFindingsAdd(checker->findings, "V02", VIOMMU_SEVERITY_ERROR, seat->line,
-                          "QEMU refuses to start: Wrong data type for Host SMMUv3 device info",
-                          remedy, "%s is behind '%s', which is no SMMUv3", seat->what, smmu->name);
-    }
+    if (!smmu)
+        viommuWordsAdd(checker->findings, VIOMMU_WORDS_NO_IOMMU, seat->line, seat->what, NULL);
+    else if (checker->nested && smmu->kind != VIR_SMMU_KIND_SMMUV3)
+        viommuWordsAdd(checker->findings, VIOMMU_WORDS_NO_SMMUV3, seat->line, seat->what, smmu->name);
     if (checker->nested && seat->host->haveDetails && seat->host->bridge)
-        add(checker, "V02", seat, "VFIO takes no bridges", "pass through an endpoint",
-            "is a PCI bridge");
+        viommuWordsAdd(checker->findings, VIOMMU_WORDS_BRIDGE, seat->line, seat->what, NULL);
 }
 
 /* What follows from sharing a group with @other, by what that is. */
@@ -93,19 +79,9 @@ checkRegions(viommuChecker *checker, const viommuCheckSeat *seat)
     const virSMMUGroup *group = virSMMUTopologyFindGroup(checker->context->host, seat->host->group);
 
     if (group && group->direct)
-        add(checker, "V17", seat,
-            "the kernel refuses it: Firmware has requested this device have a 1:1 IOMMU mapping, "
-            "rejecting "
-            "configuring the device without a 1:1 mapping",
-            "pass through another device, or have the firmware give up its reserved region",
-            "has a 'direct' reserved region");
+        viommuWordsAdd(checker->findings, VIOMMU_WORDS_DIRECT, seat->line, seat->what, NULL);
     if (seat->host->behindBridge)
-        add(checker, "V17", seat,
-            "QEMU starts, and the device fails in the guest: IOMMU_VDEVICE_ALLOC failed: Operation "
-            "not "
-            "supported",
-            "move the card to a PCI Express slot",
-            "is behind a conventional PCI bridge and shares its StreamID");
+        viommuWordsAdd(checker->findings, VIOMMU_WORDS_ALIASED, seat->line, seat->what, NULL);
 }
 
 /* The same in the guest: below a conventional bridge a device uses the bridge's StreamID. */
@@ -116,9 +92,10 @@ checkGuestBridge(viommuChecker *checker, const viommuCheckSeat *seat)
 
     if (!vsmmu || !vsmmu->accel || seat->bus->model != VIOMMU_PCI_TO_PCI_BRIDGE)
         return;
-    add(checker, "V17", seat, "QEMU refuses to start: memory listener initialization failed",
-        "give it an address on a root port of its own",
-        "is below a pcie-to-pci-bridge of the guest and shares its StreamID");
+    viommuFindingsAdd(checker->findings, "V17", VIOMMU_SEVERITY_ERROR, seat->line,
+                      "QEMU refuses to start: memory listener initialization failed",
+                      "give it an address on a root port of its own",
+                      "%s is below a pcie-to-pci-bridge of the guest and shares its StreamID", seat->what);
 }
 
 /* NULL unless the domain says which host device @seat is. */
@@ -142,12 +119,10 @@ checkTwice(viommuChecker *checker)
         const char *key = sourceOf(seat);
         const viommuCheckSeat *before = key ? g_hash_table_lookup(first, key) : NULL;
 
+        g_autofree char *line = before ? g_strdup_printf("%u", before->line) : NULL;
+
         if (before)
-            viommuFindingsAdd(
-                checker->findings, "V20", VIOMMU_SEVERITY_ERROR, seat->line,
-                "libvirt refuses it: Hostdev already exists in the domain configuration",
-                "remove one of the two", "%s is given twice, first in line %u", seat->what,
-                before->line);
+            viommuWordsAdd(checker->findings, VIOMMU_WORDS_TWICE, seat->line, seat->what, line);
         else if (key)
             g_hash_table_insert(first, (char *)key, seat);
     }
@@ -168,12 +143,11 @@ checkParents(viommuChecker *checker, GHashTable *assigned)
         if (!seat->host || !seat->host->haveDetails || !seat->host->virtualFunction)
             continue;
         parent = g_hash_table_lookup(assigned, virPCIAddrFormat(&seat->host->physfn, name));
-        if (parent)
-            viommuFindingsAdd(checker->findings, "V20", VIOMMU_SEVERITY_ERROR, seat->line,
-                              "binding the physical function to a vfio driver removes the virtual one",
-                              "remove one of the two",
-                              "%s is a virtual function of %s in line %u, which is passed through too",
-                              seat->what, parent->what, parent->line);
+        if (parent) {
+            g_autofree char *other = g_strdup_printf("%s in line %u", parent->what, parent->line);
+
+            viommuWordsAdd(checker->findings, VIOMMU_WORDS_CHILD, seat->line, seat->what, other);
+        }
     }
 }
 

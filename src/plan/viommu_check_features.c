@@ -5,6 +5,7 @@
  * viommu_check_hardware.c.
  */
 #include "viommu_check_priv.h"
+#include "viommu_words.h"
 
 #include <string.h>
 
@@ -52,12 +53,12 @@ checkStrays(viommuChecker *checker, const viommuIOMMU *iommu)
 
     for (i = 0; i < iommu->strays->len; i++) {
         const viommuStray *stray = g_ptr_array_index(iommu->strays, i);
-        bool known = viommuXMLAttr(iommu->node, stray->name) ||
-                     viommuXMLAttr(viommuXMLChild(iommu->node, "placement"), stray->name);
         bool driver = strcmp(stray->name, "cmdqv") == 0 || strcmp(stray->name, "ats") == 0 ||
                       strcmp(stray->name, "ril") == 0 || strcmp(stray->name, "accel") == 0;
 
-        if (stray->meant) {
+        if (iommu->nested == 1 || iommu->nested == VIOMMU_BAD) {
+            viommuWordsStray(checker->findings, stray);
+        } else if (stray->meant) {
             g_autofree char *remedy = g_strdup_printf("write %s", stray->meant);
 
             viommuFindingsAdd(checker->findings, "V13", VIOMMU_SEVERITY_ERROR, stray->line,
@@ -84,10 +85,6 @@ checkStrays(viommuChecker *checker, const viommuIOMMU *iommu)
                               "libvirt refuses it: Invalid value for attribute",
                               "write on or off; a request (nested='yes') takes auto as well",
                               "%s='%s' is neither on nor off", stray->name, stray->value);
-        } else if (known) {
-            viommuFindingsAdd(checker->findings, "V13", VIOMMU_SEVERITY_ERROR, stray->line,
-                              "the request says nothing with it", "correct the value",
-                              "%s='%s' means nothing", stray->name, stray->value);
         } else {
             g_autofree char *remedy = stray->near ? g_strdup_printf("did you mean %s?", stray->near) :
                                                     g_strdup("remove it");
@@ -136,23 +133,6 @@ checkRefused(viommuChecker *checker, const viommuIOMMU *iommu)
             "attributes of another IOMMU model are set on smmuv3");
 }
 
-/* What the extra specs of a flavor say and nobody understands. */
-static void
-checkSpecs(viommuChecker *checker)
-{
-    const GPtrArray *strays = checker->dom->strays;
-    size_t i;
-
-    for (i = 0; i < strays->len; i++) {
-        const viommuStray *stray = g_ptr_array_index(strays, i);
-
-        viommuFindingsAdd(checker->findings, "V13", VIOMMU_SEVERITY_ERROR, stray->line,
-                          "viommu refuses to place the domain",
-                          "correct it in the flavor, or remove it there",
-                          "the extra spec %s='%s' means nothing", stray->name, stray->value);
-    }
-}
-
 /* The command queues that an <iommu> asks for. */
 static void
 checkQueues(viommuChecker *checker, const viommuIOMMU *iommu)
@@ -175,7 +155,8 @@ viommuCheckFeatures(viommuChecker *checker)
 {
     size_t i;
 
-    checkSpecs(checker);
+    for (i = 0; i < checker->dom->strays->len; i++)
+        viommuWordsSpec(checker->findings, g_ptr_array_index(checker->dom->strays, i));
     for (i = 0; i < checker->dom->iommus->len; i++) {
         const viommuIOMMU *iommu = g_ptr_array_index(checker->dom->iommus, i);
 

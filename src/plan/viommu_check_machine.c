@@ -3,6 +3,7 @@
  * What the machine must be (V18), and the window for 64-bit BARs that it has (V19).
  */
 #include "viommu_check_priv.h"
+#include "viommu_words.h"
 
 #include <string.h>
 
@@ -23,9 +24,8 @@ checkKVM(viommuChecker *checker)
     size_t i;
 
     if (dom->virtType == VIOMMU_VIRT_OTHER)
-        add(checker, VIOMMU_SEVERITY_ERROR, viommuXMLLine(dom->xml, dom->root),
-            "nested translation is a thing of QEMU with KVM", "write <domain type='kvm'>",
-            "the domain is of neither type kvm nor qemu");
+        viommuWordsAdd(checker->findings, VIOMMU_WORDS_TYPE, viommuXMLLine(dom->xml, dom->root),
+                       viommuXMLAttr(dom->root, "type") ? viommuXMLAttr(dom->root, "type") : "", NULL);
     if (dom->virtType != VIOMMU_VIRT_QEMU)
         return;
     for (i = 0; i < dom->iommus->len; i++) {
@@ -40,22 +40,27 @@ checkKVM(viommuChecker *checker)
     }
 }
 
+/* Without accel QEMU goes on. */
 static void
-checkFirmware(viommuChecker *checker, viommuSeverity severity)
+soften(const viommuChecker *checker, viommuFinding *finding)
+{
+    if (checker->accel)
+        return;
+    finding->severity = VIOMMU_SEVERITY_WARNING;
+    g_free(finding->consequence);
+    finding->consequence = g_strdup("QEMU warns: SMMUv3 device only supported with pcie.0 for DT; the guest does "
+                                    "not see the others");
+}
+
+static void
+checkFirmware(viommuChecker *checker)
 {
     const viommuDomain *dom = checker->dom;
-    const char *words =
-        severity == VIOMMU_SEVERITY_ERROR
-            ? "QEMU refuses to start: SMMUv3 with accel=on not supported for DT"
-            : "QEMU warns: SMMUv3 device only supported with pcie.0 for DT; the guest does "
-              "not see the others";
 
     if (!dom->acpi)
-        add(checker, severity, dom->featuresLine, words, "add <acpi/> to <features>",
-            "the guest has no ACPI");
+        soften(checker, viommuWordsAdd(checker->findings, VIOMMU_WORDS_ACPI, dom->featuresLine, NULL, NULL));
     if (dom->firmware == VIOMMU_FIRMWARE_NONE)
-        add(checker, severity, dom->osLine, words, "write <os firmware='efi'>",
-            "the guest has no UEFI firmware");
+        soften(checker, viommuWordsAdd(checker->findings, VIOMMU_WORDS_FIRMWARE, dom->osLine, NULL, NULL));
 }
 
 static void
@@ -69,21 +74,12 @@ checkPlatform(viommuChecker *checker)
         add(checker, VIOMMU_SEVERITY_NOTE, dom->osLine, "libvirt takes the host's architecture",
             NULL, "the architecture is not said");
     else if (strcmp(dom->arch, "aarch64") != 0)
-        viommuFindingsAdd(checker->findings, "V18", VIOMMU_SEVERITY_ERROR, dom->osLine,
-                          "only the aarch64 machine virt has an SMMUv3",
-                          "write <type arch='aarch64' machine='virt'>", "the architecture is '%s'",
-                          dom->arch);
+        viommuWordsAdd(checker->findings, VIOMMU_WORDS_ARCH, dom->osLine, dom->arch, NULL);
     if (!virt)
-        viommuFindingsAdd(
-            checker->findings, "V18", VIOMMU_SEVERITY_ERROR, dom->osLine,
-            "QEMU refuses to start: Parameter 'driver' expects a dynamic sysbus device type "
-            "for the machine",
-            "write <type arch='aarch64' machine='virt'>", "the machine is '%s'", dom->machine);
+        viommuWordsAdd(checker->findings, VIOMMU_WORDS_MACHINE, dom->osLine, dom->machine, NULL);
     if (dom->gicVersion == 2)
-        add(checker, VIOMMU_SEVERITY_ERROR,
-            viommuCheckLine(checker, viommuXMLChild(dom->root, "features"), "gic"),
-            "the guest has no ITS, through which the MSIs of its devices go",
-            "write <gic version='3'/>", "the guest has a GICv2");
+        viommuWordsAdd(checker->findings, VIOMMU_WORDS_GIC,
+                       viommuCheckLine(checker, viommuXMLChild(dom->root, "features"), "gic"), NULL, NULL);
 }
 
 /* What the 64-bit BARs of the assigned devices add up to at least, in KiB: no alignment, no
@@ -226,7 +222,7 @@ viommuCheckMachine(viommuChecker *checker)
         checkKVM(checker);
         checkVersion(checker);
         checkPlatform(checker);
-        checkFirmware(checker, checker->accel ? VIOMMU_SEVERITY_ERROR : VIOMMU_SEVERITY_WARNING);
+        checkFirmware(checker);
     }
     checkWindow(checker);
 }

@@ -4,6 +4,7 @@
  * what is asked.
  */
 #include "viommu_plan_priv.h"
+#include "viommu_words.h"
 
 #include <string.h>
 
@@ -30,21 +31,15 @@ findHostDevice(planState *state, const viommuDevice *device)
     const virSMMUDevice *host = virSMMUTopologyFindDevice(state->host, &device->source);
 
     if (!host) {
-        planRefuse(state, "V02", device->line, NULL,
-                   "see 'viommu host' for the devices that there are; addresses change with slots and "
-                   "firmware", "%s is not on this host", device->what);
+        viommuWordsAdd(state->findings, VIOMMU_WORDS_ABSENT, device->line, device->what, NULL);
         return NULL;
     }
     if (!host->smmu) {
-        planRefuse(state, "V02", device->line, NULL,
-                   "pass through a device that 'viommu host' lists below an SMMU",
-                   "%s is behind no IOMMU, so that nothing could translate for it", device->what);
+        viommuWordsAdd(state->findings, VIOMMU_WORDS_NO_IOMMU, device->line, device->what, NULL);
         return NULL;
     }
     if (host->smmu->kind != VIR_SMMU_KIND_SMMUV3) {
-        planRefuse(state, "V02", device->line, NULL,
-                   "pass through a device that 'viommu host' lists below an SMMUv3",
-                   "%s is behind '%s', which is no SMMUv3", device->what, host->smmu->name);
+        viommuWordsAdd(state->findings, VIOMMU_WORDS_NO_SMMUV3, device->line, device->what, host->smmu->name);
         return NULL;
     }
     return host;
@@ -69,22 +64,16 @@ checkGroup(planState *state, const viommuDevice *device, const virSMMUDevice *ho
                    "use a device that is alone in its group, or a slot whose switch or root port has ACS",
                    "%s shares IOMMU group %d with %s", device->what, host->group, others->str);
     if (group && group->direct)
-        planRefuse(state, "V17", device->line,
-                   "the kernel rejects the device: firmware has requested a 1:1 IOMMU mapping",
-                   "pass through another device",
-                   "%s has 'direct' reserved regions, which no guest can have", device->what);
+        viommuWordsAdd(state->findings, VIOMMU_WORDS_DIRECT, device->line, device->what, NULL);
     if (host->behindBridge)
-        planRefuse(state, "V17", device->line, "IOMMU_VDEVICE_ALLOC failed: Operation not supported",
-                   "move the card to a PCI Express slot",
-                   "%s stands behind a conventional PCI bridge and shares its StreamID", device->what);
+        viommuWordsAdd(state->findings, VIOMMU_WORDS_ALIASED, device->line, device->what, NULL);
 }
 
 static void
 checkDevice(planState *state, const viommuDevice *device, const virSMMUDevice *host)
 {
     if (host->haveDetails && host->bridge)
-        planRefuse(state, "V02", device->line, NULL, "pass through an endpoint",
-                   "%s is a PCI bridge", device->what);
+        viommuWordsAdd(state->findings, VIOMMU_WORDS_BRIDGE, device->line, device->what, NULL);
     if (!state->plan->accel)
         return;
     checkGroup(state, device, host);
@@ -294,11 +283,12 @@ checkTwice(planState *state)
         const planDevice *two = g_ptr_array_index(state->devices, i);
 
         if (!one->device->network && !two->device->network &&
-            virPCIAddrCompare(&one->device->source, &two->device->source) == 0)
-            planRefuse(state, "V20", MAX(one->device->line, two->device->line),
-                       "error bind device: Invalid argument", "remove one of the two",
-                       "%s is passed through twice, first in line %u", two->device->what,
-                       MIN(one->device->line, two->device->line));
+            virPCIAddrCompare(&one->device->source, &two->device->source) == 0) {
+            g_autofree char *first = g_strdup_printf("%u", MIN(one->device->line, two->device->line));
+
+            viommuWordsAdd(state->findings, VIOMMU_WORDS_TWICE, MAX(one->device->line, two->device->line),
+                           two->device->what, first);
+        }
     }
 }
 
@@ -323,12 +313,11 @@ checkParents(planState *state)
         if (!item->host->haveDetails || !item->host->virtualFunction)
             continue;
         parent = g_hash_table_lookup(byName, virPCIAddrFormat(&item->host->physfn, name));
-        if (parent)
-            planRefuse(state, "V20", item->device->line,
-                       "binding the physical function to a vfio driver removes the virtual one",
-                       "remove one of the two",
-                       "%s is a virtual function of %s in line %u, which is passed through too",
-                       item->device->what, parent->device->what, parent->device->line);
+        if (parent) {
+            g_autofree char *other = g_strdup_printf("%s in line %u", parent->device->what, parent->device->line);
+
+            viommuWordsAdd(state->findings, VIOMMU_WORDS_CHILD, item->device->line, item->device->what, other);
+        }
     }
 }
 

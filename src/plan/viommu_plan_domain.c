@@ -4,6 +4,7 @@
  * sense.
  */
 #include "viommu_plan_priv.h"
+#include "viommu_words.h"
 
 #include <string.h>
 
@@ -21,17 +22,12 @@ checkMachine(planState *state)
                    "model='pcie-root' for this machine type", "write model='pcie-root', or remove it",
                    "PCI controller 0 is no pcie-root");
     if (dom->arch && strcmp(dom->arch, "aarch64") != 0)
-        planRefuse(state, "V18", dom->osLine, NULL,
-                   "write <type arch='aarch64' machine='virt'>, or remove nested='yes'",
-                   "the guest is '%s', but only aarch64 guests have an SMMUv3", dom->arch);
+        viommuWordsAdd(state->findings, VIOMMU_WORDS_ARCH, dom->osLine, dom->arch, NULL);
     if (dom->machine && strcmp(dom->machine, "virt") != 0 && !g_str_has_prefix(dom->machine, "virt-"))
-        planRefuse(state, "V18", dom->osLine, NULL, "write <type arch='aarch64' machine='virt'>",
-                   "the machine is '%s', but vSMMUs exist on 'virt' only", dom->machine);
+        viommuWordsAdd(state->findings, VIOMMU_WORDS_MACHINE, dom->osLine, dom->machine, NULL);
     if (dom->virtType == VIOMMU_VIRT_OTHER)
-        planRefuse(state, "V18", viommuXMLLine(dom->xml, dom->root),
-                   "SMMUv3 accel=on requires KVM with kernel-irqchip=on support",
-                   "write <domain type='kvm'>", "the domain's type is '%s'",
-                   viommuXMLAttr(dom->root, "type") ? viommuXMLAttr(dom->root, "type") : "missing");
+        viommuWordsAdd(state->findings, VIOMMU_WORDS_TYPE, viommuXMLLine(dom->xml, dom->root),
+                       viommuXMLAttr(dom->root, "type") ? viommuXMLAttr(dom->root, "type") : "", NULL);
     if (dom->virtType == VIOMMU_VIRT_QEMU)
         viommuFindingsAdd(state->findings, "V18", VIOMMU_SEVERITY_NOTE,
                           viommuXMLLine(dom->xml, dom->root), NULL, NULL,
@@ -45,14 +41,13 @@ checkFeatures(planState *state)
     const viommuDomain *dom = state->dom;
 
     if (!dom->acpi)
-        planRefuse(state, "V18", dom->featuresLine, "SMMUv3 with accel=on not supported for DT",
-                   "write <features><acpi/></features>", "the guest has no ACPI");
+        viommuWordsAdd(state->findings, VIOMMU_WORDS_ACPI, dom->featuresLine, NULL, NULL);
     if (dom->firmware == VIOMMU_FIRMWARE_NONE)
-        planRefuse(state, "V18", dom->osLine, "SMMUv3 with accel=on not supported for DT",
-                   "write <os firmware='efi'>", "the guest has no UEFI firmware");
+        viommuWordsAdd(state->findings, VIOMMU_WORDS_FIRMWARE, dom->osLine, NULL, NULL);
     if (dom->gicVersion != VIOMMU_UNSET && dom->gicVersion != 0 && dom->gicVersion != 3)
-        planRefuse(state, "V18", dom->featuresLine, NULL, "write <gic version='3'/>",
-                   "the guest's interrupt controller is no GICv3");
+        viommuWordsAdd(state->findings, VIOMMU_WORDS_GIC,
+                       viommuXMLLine(dom->xml, viommuXMLChild(viommuXMLChild(dom->root, "features"), "gic")), NULL,
+                       NULL);
     if (dom->ioapic)
         planReason(state, "P15", "domain",
                    "<ioapic> is dropped: it is for Intel IOMMUs, and libvirt refuses it on aarch64");
@@ -74,84 +69,6 @@ isOwned(const viommuDomain *dom, const viommuIOMMU *iommu)
     return false;
 }
 
-static const char *
-allowedValues(const char *name)
-{
-    static const struct {
-        const char *name;
-        const char *remedy;
-    } allowed[] = {
-        { "nested", "write nested='yes' or nested='no'" },
-        { "viommu:nested", "write 'yes' or 'no'" },
-        { "accel", "remove it: viommu writes it" },
-        { "cmdqv", "write 'on', 'off' or 'auto'" },
-        { "ats", "write 'on', 'off' or 'auto'" },
-        { "ril", "write 'on', 'off' or 'auto'" },
-        { "ssidsize", "write a number from 0 to 20, or 'auto'" },
-        { "oas", "write '44', '48' or 'auto'" },
-        { "sparePorts", "write a number from 0 to 255" },
-        { "spare_ports", "write a number from 0 to 255" },
-        { "pref64Reserve", "write a number of KiB from 2048 to 4294967295" },
-        { "pref64_reserve", "write a number of KiB from 2048 to 4294967295" },
-        { "smmus", "write 'assigned' or 'all'" },
-    };
-    const char *word = g_str_has_prefix(name, "viommu:") ? name + strlen("viommu:") : name;
-    size_t i;
-
-    for (i = 0; i < G_N_ELEMENTS(allowed); i++) {
-        if (strcmp(name, allowed[i].name) == 0)
-            return allowed[i].remedy;
-    }
-    for (i = 0; i < G_N_ELEMENTS(allowed); i++) {
-        if (strcmp(word, allowed[i].name) == 0)
-            return allowed[i].remedy;
-    }
-    return "remove it";
-}
-
-/* Extra specs are seen by somebody who knows no XML. */
-static void
-checkSpecs(planState *state)
-{
-    const GPtrArray *strays = state->dom->strays;
-    size_t i;
-
-    for (i = 0; i < strays->len; i++) {
-        const viommuStray *stray = g_ptr_array_index(strays, i);
-        const char *remedy = allowedValues(stray->name);
-        g_autofree char *rename = stray->meant ? g_strdup_printf("write %s", stray->meant)
-                                  : stray->near ? g_strdup_printf("did you mean %s?", stray->near)
-                                                : NULL;
-
-        if (rename || strcmp(remedy, "remove it") == 0)
-            planRefuse(state, "V13", stray->line, NULL, rename ? rename : remedy,
-                       "there is no extra spec '%s'", stray->name);
-        else
-            planRefuse(state, "V13", stray->line, NULL, remedy, "the extra spec '%s' is '%s'",
-                       stray->name, stray->value);
-    }
-}
-
-static void
-checkStrays(planState *state, const GPtrArray *strays)
-{
-    size_t i;
-
-    for (i = 0; i < strays->len; i++) {
-        const viommuStray *stray = g_ptr_array_index(strays, i);
-        g_autofree char *remedy = stray->meant
-                                      ? g_strdup_printf("write %s='%s'", stray->meant, stray->value)
-                                  : stray->near
-                                      ? g_strdup_printf("did you mean %s='%s'?", stray->near, stray->value)
-                                  : stray->misplaced
-                                      ? g_strdup("write it on <driver> or <placement>, or remove it")
-                                      : g_strdup(allowedValues(stray->name));
-
-        planRefuse(state, "V13", stray->line, NULL, remedy, "%s='%s' means nothing there", stray->name,
-                   stray->value);
-    }
-}
-
 /* What a client wrote for an IOMMU of another kind. */
 static void
 explainForeign(planState *state, const viommuIOMMU *iommu)
@@ -169,7 +86,7 @@ static void
 checkIOMMUs(planState *state)
 {
     const viommuDomain *dom = state->dom;
-    size_t i;
+    size_t i, j;
 
     for (i = 0; i < dom->iommus->len; i++) {
         const viommuIOMMU *iommu = g_ptr_array_index(dom->iommus, i);
@@ -181,7 +98,8 @@ checkIOMMUs(planState *state)
                                     : "remove one of the two", "<iommu model='%s'> stands beside a nested SMMUv3",
                        iommu->model);
         } else if (iommu->nested == 1 || iommu->nested == VIOMMU_BAD) {
-            checkStrays(state, iommu->strays);
+            for (j = 0; j < iommu->strays->len; j++)
+                viommuWordsStray(state->findings, g_ptr_array_index(iommu->strays, j));
             explainForeign(state, iommu);
             if (iommu->pciBus == VIOMMU_UNSET && viommuXMLChild(iommu->node, "alias"))
                 planReason(state, "P15", "domain", "the alias of <iommu> is dropped: it stands for as many "
@@ -293,13 +211,15 @@ bool
 planCheckDomain(planState *state)
 {
     const viommuDomain *dom = state->dom;
+    size_t i;
 
     checkMachine(state);
     checkFeatures(state);
     if (dom->byPolicy)
         planReason(state, "P15", "domain", "the policy asks for it, the domain does not");
     checkIOMMUs(state);
-    checkSpecs(state);
+    for (i = 0; i < dom->strays->len; i++)
+        viommuWordsSpec(state->findings, g_ptr_array_index(dom->strays, i));
     checkRequests(state);
     if (state->plan->accel && (dom->iommufd == 0 || dom->iommufd == VIOMMU_BAD))
         planRefuse(state, "V04", viommuXMLLine(dom->xml, dom->iommufdNode),
