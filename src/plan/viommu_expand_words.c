@@ -70,20 +70,36 @@ writeAlias(expandState *state, const viommuDevice *device, const char *alias)
         viommuEditsAppendChild(state->edits, device->node, line);
 }
 
+/* Has @device an alias of ours that one in front of it has, too? So it is where a <hostdev> was copied. */
+static bool
+isCopied(const viommuDomain *dom, const viommuDevice *device)
+{
+    size_t i;
+
+    for (i = 0; g_str_has_prefix(device->alias, VIOMMU_ALIAS_PREFIX) && i < dom->devices->len; i++) {
+        const viommuDevice *other = g_ptr_array_index(dom->devices, i);
+
+        if (other == device || g_strcmp0(other->alias, device->alias) == 0)
+            return other != device;
+    }
+    return false;
+}
+
 /* Gives @device an alias by which its properties can be set, if it has none of the user's. */
 static void
 nameDevice(expandState *state, const viommuDevice *device, unsigned *next)
 {
     g_autofree char *alias = NULL;
 
-    if (device->alias && g_str_has_prefix(device->alias, "ua-")) {
+    if (device->alias && g_str_has_prefix(device->alias, "ua-") && !isCopied(state->dom, device)) {
         g_hash_table_insert(state->aliases, (void *)device, g_strdup(device->alias));
         return;
     }
+    /* What the user set for a device that has gone is for no other. */
     do {
         g_free(alias);
         alias = g_strdup_printf(VIOMMU_ALIAS_PREFIX "%u", (*next)++);
-    } while (isTaken(state->dom, alias));
+    } while (isTaken(state->dom, alias) || expandOverrideHasOthers(state->dom, alias));
     writeAlias(state, device, alias);
     g_hash_table_insert(state->aliases, (void *)device, g_steal_pointer(&alias));
 }
@@ -99,7 +115,8 @@ removeAliases(expandState *state)
 
         if (device->kind == VIOMMU_DEVICE_ASSIGNED && device->alias &&
             g_str_has_prefix(device->alias, VIOMMU_ALIAS_PREFIX) &&
-            !g_hash_table_contains(state->aliases, device) && !expandOverrideHasOthers(state->dom, device->alias))
+            !g_hash_table_contains(state->aliases, device) &&
+            (isCopied(state->dom, device) || !expandOverrideHasOthers(state->dom, device->alias)))
             viommuEditsRemove(state->edits, viommuXMLChild(device->node, "alias"));
     }
 }
