@@ -152,9 +152,11 @@ addVSMMU(const expandState *state, const viommuVSMMU *vsmmu, unsigned slot, unsi
     add(args, "-device", formatSMMU(state, vsmmu, bus));
 }
 
+/* Of the same name libvirt makes one itself, if it takes the word of a single device. */
 static bool
 needsObject(const expandState *state)
 {
+    bool needed = false;
     size_t i;
     size_t j;
 
@@ -162,11 +164,12 @@ needsObject(const expandState *state)
         const viommuVSMMU *vsmmu = g_ptr_array_index(state->plan->vsmmus, i);
 
         for (j = 0; j < vsmmu->devices->len; j++) {
-            if (expandNeedsObject(state, ((viommuPlanDevice *)g_ptr_array_index(vsmmu->devices, j))->device))
-                return true;
+            needed = expandNeedsObject(state, ((viommuPlanDevice *)g_ptr_array_index(vsmmu->devices, j))->device);
+            if (!needed)
+                return false;
         }
     }
-    return false;
+    return needed;
 }
 
 static void
