@@ -141,16 +141,24 @@ expandAliases(expandState *state)
     removeAliases(state);
 }
 
-static bool
-hasSpare(const viommuVSMMU *vsmmu)
+/* What to do about places below @vsmmu that wait for a device, or NULL if there is none. */
+static char *
+findSpare(const viommuVSMMU *vsmmu)
 {
+    const viommuPlanPort *own = NULL;
     size_t i;
 
     for (i = 0; i < vsmmu->ports->len; i++) {
-        if (((viommuPlanPort *)g_ptr_array_index(vsmmu->ports, i))->spare)
-            return true;
+        const viommuPlanPort *port = g_ptr_array_index(vsmmu->ports, i);
+
+        if (port->spare && port->generated)
+            return g_strdup("remove sparePorts and smmus='all'");
+        if (port->spare)
+            own = port;
     }
-    return vsmmu->devices->len == 0;
+    if (own)
+        return g_strdup_printf("remove root port %u, which holds nothing", own->controller);
+    return vsmmu->devices->len ? NULL : g_strdup("remove sparePorts and smmus='all'");
 }
 
 /* Why @vsmmu cannot be said without pciBus, or NULL: libvirt then knows nothing of its bus and ports. */
@@ -233,12 +241,13 @@ expandCanSay(const expandState *state, GError **error)
     for (i = 0; i < state->plan->vsmmus->len; i++) {
         const viommuVSMMU *vsmmu = g_ptr_array_index(state->plan->vsmmus, i);
         g_autofree char *unsaid = state->words.pciBus ? NULL : findUnsaid(vsmmu);
-
         /* <qemu:override> does not reach a device that is plugged. */
-        if ((!plugs || !state->words.pciBus) && hasSpare(vsmmu)) {
+        g_autofree char *spare = plugs && state->words.pciBus ? NULL : findSpare(vsmmu);
+
+        if (spare) {
             g_set_error(error, VIOMMU_ERROR, VIOMMU_ERROR_REFUSED,
-                        "this libvirt can plug nothing below the vSMMU of '%s' (12.1 can): remove sparePorts and "
-                        "smmus='all'", vsmmu->smmu->name);
+                        "this libvirt can plug nothing below the vSMMU of '%s' (12.1 can): %s", vsmmu->smmu->name,
+                        spare);
             return false;
         }
         if (!unsaid)
