@@ -178,6 +178,10 @@ findUnsaid(const viommuVSMMU *vsmmu)
     return NULL;
 }
 
+/* The window and viommu's names (EXPAND_IOMMUFD, EXPAND_ID), in both forms of QEMU's arguments. */
+#define TAKEN                                                                                                          \
+    "highmem-mmio-size[=\"]|(^|,)id=(iommufd0(,|$)|viommu\\.)|\"id\": *\"(iommufd0\"|viommu\\.)"
+
 /* What stands in <qemu:commandline> already and would be taken for what viommu writes there, or NULL. */
 static const xmlNode *
 findTaken(const expandState *state)
@@ -189,8 +193,7 @@ findTaken(const expandState *state)
          node = viommuXMLNextNS(node, VIOMMU_NS_QEMU, "arg")) {
         const char *value = viommuXMLAttr(node, "value");
 
-        if (value && (strstr(value, "highmem-mmio-size=") || strstr(value, "id=" EXPAND_IOMMUFD) ||
-                      strstr(value, "id=" EXPAND_ID)))
+        if (value && g_regex_match_simple(TAKEN, value, 0, 0))
             return node;
     }
     return NULL;
@@ -211,23 +214,91 @@ findExpander(const viommuDomain *dom)
     return NULL;
 }
 
+/* The second <qemu:commandline> or <qemu:override>, which libvirt reads, too, or NULL. */
+static const xmlNode *
+findSecond(const viommuDomain *dom)
+{
+    static const char *const names[] = { "commandline", "override" };
+    size_t i;
+
+    for (i = 0; i < G_N_ELEMENTS(names); i++) {
+        const xmlNode *node = viommuXMLChildNS(dom->root, VIOMMU_NS_QEMU, names[i]);
+
+        node = node ? viommuXMLNextNS(node, VIOMMU_NS_QEMU, names[i]) : NULL;
+        if (node)
+            return node;
+    }
+    return NULL;
+}
+
+/* Is there a device that nameDevice() will name? */
+static bool
+givesNames(const expandState *state)
+{
+    size_t i;
+    size_t j;
+
+    for (i = 0; i < state->plan->vsmmus->len; i++) {
+        const viommuVSMMU *vsmmu = g_ptr_array_index(state->plan->vsmmus, i);
+
+        for (j = 0; j < vsmmu->devices->len; j++) {
+            const viommuDevice *device = ((viommuPlanDevice *)g_ptr_array_index(vsmmu->devices, j))->device;
+
+            if ((!state->words.pciBus || expandNeedsObject(state, device)) &&
+                !(device->alias && g_str_has_prefix(device->alias, "ua-")))
+                return true;
+        }
+    }
+    return false;
+}
+
+/* An override for a host device by libvirt's name for it, or NULL. libvirt counts those that have no name of their
+ * own: once one gets a name, the others move up. */
+static const xmlNode *
+findCounted(const expandState *state)
+{
+    const xmlNode *override = viommuXMLChildNS(state->dom->root, VIOMMU_NS_QEMU, "override");
+    const xmlNode *node = givesNames(state) ? viommuXMLChildNS(override, VIOMMU_NS_QEMU, "device") : NULL;
+
+    for (; node; node = viommuXMLNextNS(node, VIOMMU_NS_QEMU, "device")) {
+        const char *alias = viommuXMLAttr(node, "alias");
+
+        if (alias && g_str_has_prefix(alias, "hostdev"))
+            return node;
+    }
+    return NULL;
+}
+
 /* What the whole domain has that cannot stand beside what is written around this libvirt. */
 static bool
 canStandBeside(const expandState *state, GError **error)
 {
-    const xmlNode *taken = state->words.accel || !state->plan->vsmmus->len ? NULL : findTaken(state);
-    const viommuController *expander =
-        state->words.pciBus || !state->plan->vsmmus->len ? NULL : findExpander(state->dom);
+    const viommuDomain *dom = state->dom;
+    bool around = !state->words.accel && state->plan->vsmmus->len;
+    const xmlNode *second = around ? findSecond(dom) : NULL;
+    const xmlNode *taken = around ? findTaken(state) : NULL;
+    const xmlNode *counted = around ? findCounted(state) : NULL;
+    const viommuController *expander = around && !state->words.pciBus ? findExpander(dom) : NULL;
 
-    if (taken)
-        viommuErrorAt(error, VIOMMU_ERROR_REFUSED, viommuXMLLine(state->dom->xml, taken),
-                      "<qemu:commandline> has '%s', which viommu writes itself for this libvirt: remove it",
-                      viommuXMLAttr(taken, "value"));
+    if (second)
+        viommuErrorAt(error, VIOMMU_ERROR_REFUSED, viommuXMLLine(dom->xml, second),
+                      "a second <qemu:%s>: put all into the first", (const char *)second->name);
+    else if (taken)
+        viommuErrorAt(error, VIOMMU_ERROR_REFUSED, viommuXMLLine(dom->xml, taken),
+                      "<qemu:commandline> has '%s', which viommu writes itself for this libvirt: remove it%s",
+                      viommuXMLAttr(taken, "value"),
+                      strstr(viommuXMLAttr(taken, "value"), "highmem-mmio-size")
+                          ? ", and write the window as <pcihole64>" : "");
+    else if (counted)
+        viommuErrorAt(error, VIOMMU_ERROR_REFUSED, viommuXMLLine(dom->xml, counted),
+                      "<qemu:override> is for '%s', which will be another device, as viommu names those below vSMMUs for "
+                      "this libvirt: give the one that is meant an <alias name='ua-NAME'/>, and write that name",
+                      viommuXMLAttr(counted, "alias"));
     else if (expander)
         viommuErrorAt(error, VIOMMU_ERROR_REFUSED, expander->line,
                       "this libvirt has no pciBus (11.10 has), and the domain's own expander bus %u cannot stand beside "
                       "vSMMUs: remove it", expander->index);
-    return !taken && !expander;
+    return !second && !taken && !counted && !expander;
 }
 
 bool
