@@ -307,7 +307,7 @@ expandCommandline(expandState *state)
 
     if (isSame(wanted, there))
         return;
-    if (commandline && wanted->len)
+    if (commandline && (wanted->len || expandHasComment(commandline)))
         g_hash_table_add(staying, (void *)commandline);
     if (commandline)
         expandRemove(state, commandline, going, staying);

@@ -408,7 +408,7 @@ expandOverride(expandState *state)
             compareDevice(state, frontend, viommuXMLAttr(node, "alias"), wanted, ports, there, going);
     }
     addAllMissing(state, override, wanted, there, staying, fresh);
-    if (override && fresh->len)
+    if (override && (fresh->len || expandHasComment(override)))
         g_hash_table_add(staying, (void *)override);
     if (override)
         expandRemove(state, override, going, staying);

@@ -87,5 +87,8 @@ void expandAppendQemu(expandState *state, const char *name, const char *lines);
 /* Whether @node is in @going, or everything in it is; what is in @staying is not. */
 bool expandIsEmptied(const xmlNode *node, GHashTable *going, GHashTable *staying);
 
+/* Whether @node has a comment of its own, which is the user's: so it stays. */
+bool expandHasComment(const xmlNode *node);
+
 /* Removes all below or at @node that is emptied, in as few pieces as can be. */
 void expandRemove(expandState *state, const xmlNode *node, GHashTable *going, GHashTable *staying);

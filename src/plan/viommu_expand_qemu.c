@@ -14,7 +14,7 @@ expandPrefixInside(const xmlNode *node)
     return node->ns->prefix ? g_strconcat((const char *)node->ns->prefix, ":", NULL) : g_strdup("");
 }
 
-/* The prefix that the root declares for QEMU's elements, with its colon. NULL: none; *ret_taken says
+/* The prefix that the root declares for QEMU's elements, with its colon. NULL: none, and *ret_taken says
  * whether "qemu" is another namespace's. */
 static char *
 prefixOfRoot(const viommuDomain *dom, bool *ret_taken)
@@ -23,8 +23,10 @@ prefixOfRoot(const viommuDomain *dom, bool *ret_taken)
 
     *ret_taken = false;
     for (ns = dom->root->nsDef; ns; ns = ns->next) {
-        if (ns->prefix && ns->href && strcmp((const char *)ns->href, VIOMMU_NS_QEMU) == 0)
+        if (ns->prefix && ns->href && strcmp((const char *)ns->href, VIOMMU_NS_QEMU) == 0) {
+            *ret_taken = false;
             return g_strconcat((const char *)ns->prefix, ":", NULL);
+        }
         *ret_taken = *ret_taken || g_strcmp0((const char *)ns->prefix, "qemu") == 0;
     }
     return NULL;
@@ -76,6 +78,16 @@ expandIsEmptied(const xmlNode *node, GHashTable *going, GHashTable *staying)
         some = true;
     }
     return some;
+}
+
+bool
+expandHasComment(const xmlNode *node)
+{
+    const xmlNode *child = node->children;
+
+    while (child && child->type != XML_COMMENT_NODE)
+        child = child->next;
+    return child != NULL;
 }
 
 void
