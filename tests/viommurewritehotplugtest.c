@@ -132,6 +132,8 @@ testOlderPorts(void)
     g_autofree char *domain = NULL;
     g_autofree char *full = NULL;
     g_autofree char *empty = NULL;
+    g_autofree char *both = NULL;
+    g_autofree char *freed = NULL;
     g_autoptr(testOutcome) outcome = NULL;
 
     world.libvirt = 12001000;
@@ -155,6 +157,12 @@ testOlderPorts(void)
     full = testPlace(&world, HEAD DEVICE("2", "1") NESTED TAIL);
     world.live = full;
     testRefuses(&world, ATTACH, LIVE, DEVICE("2", "3"), none);
+    /* A port from which a device was unplugged. */
+    both = testPlace(&world, HEAD DEVICE("2", "1") VF("1") NESTED TAIL);
+    freed = testChange(both, HOSTDEV SOURCE("2", "3", "0", "1") ADDRESS("0x03") "<alias name='ua-viommu-1'/></hostdev>",
+                       "");
+    world.live = freed;
+    testRefuses(&world, ATTACH, LIVE, DEVICE("2", "3"), cannot);
 }
 
 /* A device with others in its group, which QEMU refuses and the guest cannot use. */

@@ -125,11 +125,13 @@ checkEmulated(viommuChecker *checker, const viommuCheckSeat *seat)
     }
 }
 
-/* True if libvirt gives @device to QEMU by iommufd; on an interface of a network it ignores
+/* True if libvirt gives @device to QEMU by iommufd, or <qemu:override> does; on an interface of a network it ignores
  * <driver>. */
 static bool
 usesIommufd(const viommuDomain *dom, const viommuDevice *device)
 {
+    if (device->iommufdOverridden)
+        return true;
     if (device->iommufd == VIOMMU_UNSET || device->network)
         return dom->iommufd == 1;
     return device->iommufd == 1;
@@ -144,6 +146,11 @@ checkIommufd(viommuChecker *checker)
         "QEMU refuses to start: vfio-pci endpoint devices without an iommufd backend "
         "not allowed when using arm-smmuv3,accel=on";
     const viommuDomain *dom = checker->dom;
+    /* A libvirt before 12.2 has no word for the whole domain. */
+    const char *remedy = dom->madeOverride && !dom->iommufdNode
+                             ? "write <driver iommufd='yes'/> into it, which libvirt 12.1 takes; or define the domain "
+                               "with it, and start it anew"
+                             : "write <iommufd enabled='yes'/> into the domain, beside <vcpu>";
     const viommuCheckSeat *first = NULL;
     unsigned count = 0;
     size_t i;
@@ -170,8 +177,7 @@ checkIommufd(viommuChecker *checker)
         return;
     viommuFindingsAdd(checker->findings, "V04", VIOMMU_SEVERITY_ERROR,
                       dom->iommufdNode ? viommuXMLLine(dom->xml, dom->iommufdNode) : first->line,
-                      words, "write <iommufd enabled='yes'/> into the domain, beside <vcpu>",
-                      "%s%s below an accel vSMMU without iommufd%s", first->what,
+                      words, remedy, "%s%s below an accel vSMMU without iommufd%s", first->what,
                       count == 1 ? " is" : " and others are",
                       dom->iommufdNode ? ", which the domain turns off" : "");
 }
