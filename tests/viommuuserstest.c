@@ -29,6 +29,29 @@
     "<iommu model='smmuv3'><driver pciBus='3' accel='on'" second "/></iommu>"                \
     HOSTDEV("0x1", "0x02") HOSTDEV("0x2", "0x04") HOSTDEV("0x3", "0x05") "</devices></domain>"
 
+/* The same below libvirt 11.3, in whose words the vSMMUs are not. */
+#define NAMED(function, alias)                                                               \
+    "<hostdev mode='subsystem' type='pci' managed='yes'><source>"                            \
+    "<address domain='0x0000' bus='0x01' slot='0x00' function='" function "'/></source>"     \
+    "<alias name='" alias "'/><address type='pci' domain='0x0000' bus='0x02' slot='0x00' function='0x0'/></hostdev>"
+#define ARG(value) "<q:arg value='-device'/><q:arg value='" value "'/>"
+#define BUS(alias, bus)                                                                      \
+    "<q:device alias='" alias "'><q:frontend><q:property name='addr' type='string' value='0x0'/>" \
+    "<q:property name='bus' type='string' value='" bus "'/></q:frontend></q:device>"
+#define ARGUMENTS(first, second)                                                             \
+    "<domain type='kvm' id='1' xmlns:q='" VIOMMU_NS_QEMU "'><name>one</name>"                \
+    "<os><type arch='aarch64' machine='virt-11.1'>hvm</type></os><devices>"                  \
+    "<controller type='pci' index='0' model='pcie-root'/>" PORT("2", "0x00")                 \
+    NAMED("0x1", "ua-viommu-0") NAMED("0x2", "ua-viommu-1") NAMED("0x3", "hostdev0") "</devices><q:commandline>" \
+    ARG("pxb-pcie,id=viommu.1,bus=pcie.0,addr=0x1f,bus_nr=254")                              \
+    ARG("pcie-root-port,id=viommu.2,bus=viommu.1,addr=0x0,chassis=255,port=0")               \
+    ARG("arm-smmuv3,id=viommu.1.smmu,primary-bus=viommu.1" first)                            \
+    ARG("pxb-pcie,id=viommu.11,bus=pcie.0,addr=0x1e,bus_nr=252")                             \
+    ARG("pcie-root-port,id=viommu.12,bus=viommu.11,addr=0x0,chassis=254,port=0")             \
+    ARG("arm-smmuv3,id=viommu.11.smmu,primary-bus=viommu.11" second)                         \
+    "</q:commandline><q:override>" BUS("net0", "viommu.2") BUS("ua-viommu-0", "viommu.2")    \
+    BUS("ua-viommu-1", "viommu.12") "</q:override></domain>"
+
 static void
 addRunning(GPtrArray *users, const char *xml)
 {
@@ -64,6 +87,9 @@ testAdd(void)
         { RUNNING("<name>one</name>", " cmdqv='off'", " cmdqv='off'"), 3,
           { VIOMMU_UNSET, VIOMMU_UNSET, VIOMMU_UNSET }, 0 },
         { RUNNING("", "", ""), 0, { 0 }, 0 },
+        { ARGUMENTS(",accel=on", ",accel=on,cmdqv=off"), 3, { 1, VIOMMU_UNSET, VIOMMU_UNSET }, 1 },
+        { ARGUMENTS(",accel=on,cmdqv=on", ",accel=on,ats=on"), 3, { 1, 11, VIOMMU_UNSET }, 2 },
+        { ARGUMENTS("", ",accel=on,cmdqv=off"), 3, { VIOMMU_UNSET, VIOMMU_UNSET, VIOMMU_UNSET }, 0 },
     };
     g_autoptr(virSysfs) fs = NULL;
     g_autoptr(virSMMUTopology) topo = readHost(&fs);

@@ -4,6 +4,8 @@
  */
 #include "viommu_users.h"
 
+#include "viommu_expand_priv.h"
+
 #include <string.h>
 
 static void
@@ -21,6 +23,59 @@ viommuUsersNew(void)
     return g_ptr_array_new_with_free_func(freeUser);
 }
 
+/* What stands behind @head in the argument that begins so, or NULL. */
+static const char *
+findArgument(const viommuDomain *dom, const char *head)
+{
+    const xmlNode *commandline = viommuXMLChildNS(dom->root, VIOMMU_NS_QEMU, "commandline");
+    const xmlNode *node;
+
+    for (node = viommuXMLChildNS(commandline, VIOMMU_NS_QEMU, "arg"); node;
+         node = viommuXMLNextNS(node, VIOMMU_NS_QEMU, "arg")) {
+        const char *value = viommuXMLAttr(node, "value");
+
+        if (value && g_str_has_prefix(value, head))
+            return value + strlen(head);
+    }
+    return NULL;
+}
+
+/* The bus on which <qemu:override> puts the device @alias, or NULL. */
+static const char *
+findBus(const viommuDomain *dom, const char *alias)
+{
+    const xmlNode *override = viommuXMLChildNS(dom->root, VIOMMU_NS_QEMU, "override");
+    const xmlNode *device;
+    const xmlNode *node;
+
+    for (device = viommuXMLChildNS(override, VIOMMU_NS_QEMU, "device"); device;
+         device = viommuXMLNextNS(device, VIOMMU_NS_QEMU, "device")) {
+        node = viommuXMLChildNS(device, VIOMMU_NS_QEMU, "frontend");
+        if (!alias || g_strcmp0(viommuXMLAttr(device, "alias"), alias) != 0)
+            continue;
+        for (node = viommuXMLChildNS(node, VIOMMU_NS_QEMU, "property"); node;
+             node = viommuXMLNextNS(node, VIOMMU_NS_QEMU, "property")) {
+            if (g_strcmp0(viommuXMLAttr(node, "name"), "bus") == 0)
+                return viommuXMLAttr(node, "value");
+        }
+    }
+    return NULL;
+}
+
+/* findQueues() for a vSMMU that is an argument, as for a libvirt without pciBus: the number in its name. */
+static int
+findArgumentQueues(const viommuDomain *dom, const viommuDevice *dev)
+{
+    const char *bus = findBus(dom, dev->alias);
+    g_autofree char *port = g_strdup_printf("pcie-root-port,id=%s,bus=" EXPAND_ID, bus ? bus : "");
+    const char *number = findArgument(dom, port);
+    int vsmmu = number ? (int)g_ascii_strtoull(number, NULL, 10) : 0;
+    g_autofree char *head = g_strdup_printf("arm-smmuv3,id=" EXPAND_ID "%d.smmu,", vsmmu);
+    const char *smmu = findArgument(dom, head);
+
+    return smmu && strstr(smmu, ",accel=on") && !strstr(smmu, ",cmdqv=off") ? vsmmu : VIOMMU_UNSET;
+}
+
 /* What QEMU may give command queues to: 'auto' is what it does unasked. */
 static int
 findQueues(const viommuDomain *dom, const viommuDevice *dev)
@@ -35,7 +90,7 @@ findQueues(const viommuDomain *dom, const viommuDevice *dev)
         if (iommu->pciBus == top && iommu->accel == 1 && iommu->features.cmdqv != 0)
             return iommu->pciBus;
     }
-    return VIOMMU_UNSET;
+    return findArgumentQueues(dom, dev);
 }
 
 void

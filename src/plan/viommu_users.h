@@ -15,7 +15,7 @@
 typedef struct {
     virPCIAddr addr;
     char *domain; /* its name */
-    int vsmmu;    /* pciBus of the vSMMU above it, if that may have command queues; else VIOMMU_UNSET */
+    int vsmmu;    /* pciBus, or number, of the vSMMU above it, if that may have command queues; else VIOMMU_UNSET */
 } viommuDeviceUser;
 
 /* An array that owns them; free with g_ptr_array_unref. */
