@@ -237,10 +237,28 @@ isGone(const viommuDomain *dom, const char *alias)
     return true;
 }
 
-/* Did an earlier expansion write that property? */
+/* Is the device of the property @node on a bus of ours? */
 static bool
-isOurs(const viommuDomain *dom, GHashTable *ports, const char *alias, const char *name)
+isMoved(const xmlNode *node)
 {
+    const xmlNode *other = viommuXMLChildNS(node->parent, VIOMMU_NS_QEMU, "property");
+
+    for (; other; other = viommuXMLNextNS(other, VIOMMU_NS_QEMU, "property")) {
+        const char *value = viommuXMLAttr(other, "value");
+
+        if (g_strcmp0(viommuXMLAttr(other, "name"), "bus") == 0 && value && g_str_has_prefix(value, EXPAND_ID))
+            return true;
+    }
+    return false;
+}
+
+/* Did an earlier expansion write the property @node? By an alias of the user's it wrote these values. */
+static bool
+isOurs(const viommuDomain *dom, GHashTable *ports, const char *alias, const xmlNode *node)
+{
+    const char *name = viommuXMLAttr(node, "name");
+    bool named = alias && g_str_has_prefix(alias, VIOMMU_ALIAS_PREFIX);
+
     if (!alias || !name)
         return false;
     if (strcmp(name, RESERVE) == 0)
@@ -249,9 +267,11 @@ isOurs(const viommuDomain *dom, GHashTable *ports, const char *alias, const char
         return false;
     if (isFeature(name))
         return isVSMMU(dom, alias) || isGone(dom, alias);
-    return (strcmp(name, "iommufd") == 0 ||
-            (dom->madeArguments && g_strv_contains((const gchar *const *)placing, name))) &&
-           (isAssigned(dom, alias) || isGone(dom, alias));
+    if (!isAssigned(dom, alias) && !isGone(dom, alias))
+        return false;
+    if (strcmp(name, "iommufd") == 0)
+        return named || g_strcmp0(viommuXMLAttr(node, "value"), EXPAND_IOMMUFD) == 0;
+    return dom->madeArguments && g_strv_contains((const gchar *const *)placing, name) && (named || isMoved(node));
 }
 
 /* Fills @going with what is ours and not wanted, and notes what is there of @wanted; what has another value is
@@ -269,7 +289,7 @@ compareDevice(expandState *state, const xmlNode *frontend, const char *alias, co
         const property *prop = findWanted(wanted, alias, name);
 
         if (!prop) {
-            if (isOurs(state->dom, ports, alias, name))
+            if (isOurs(state->dom, ports, alias, node))
                 g_hash_table_add(going, (void *)node);
             continue;
         }
@@ -304,10 +324,28 @@ expandOverrideHasOthers(const viommuDomain *dom, const char *alias)
                                            "property");
 
     for (; node; node = viommuXMLNextNS(node, VIOMMU_NS_QEMU, "property")) {
-        if (!isOurs(dom, NULL, alias, viommuXMLAttr(node, "name")))
+        if (!isOurs(dom, NULL, alias, node))
             return true;
     }
     return false;
+}
+
+const xmlNode *
+expandOverrideTaken(const expandState *state, const viommuDevice *device)
+{
+    const xmlNode *there = findDevice(viommuXMLChildNS(state->dom->root, VIOMMU_NS_QEMU, "override"), device->alias);
+    const xmlNode *node = viommuXMLChildNS(viommuXMLChildNS(there, VIOMMU_NS_QEMU, "frontend"), VIOMMU_NS_QEMU,
+                                           "property");
+
+    for (; node; node = viommuXMLNextNS(node, VIOMMU_NS_QEMU, "property")) {
+        const char *name = viommuXMLAttr(node, "name");
+
+        if (name && !isOurs(state->dom, NULL, device->alias, node) &&
+            ((expandNeedsObject(state, device) && strcmp(name, "iommufd") == 0) ||
+             (!state->words.pciBus && g_strv_contains((const gchar *const *)placing, name))))
+            return node;
+    }
+    return NULL;
 }
 
 /* The lines of all of @wanted for @alias that are not @there; "" if there are none. */

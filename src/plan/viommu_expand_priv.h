@@ -41,6 +41,9 @@ void expandMetadata(expandState *state); /* last: it notes what the others made 
 /* Does <qemu:override> set what no expansion wrote for the device @alias, which therefore has to keep that name? */
 bool expandOverrideHasOthers(const viommuDomain *dom, const char *alias);
 
+/* What the user set there for @device and the expansion is to write, or NULL. */
+const xmlNode *expandOverrideTaken(const expandState *state, const viommuDevice *device);
+
 /* @text without the white space between tags. Free with g_free. */
 char *expandSquash(const char *text, size_t len);
 

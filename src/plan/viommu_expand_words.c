@@ -301,6 +301,26 @@ canStandBeside(const expandState *state, GError **error)
     return !second && !taken && !counted && !expander;
 }
 
+/* Are the properties that place the devices of @vsmmu, as far as they are written for this libvirt, not the user's? */
+static bool
+areFree(const expandState *state, const viommuVSMMU *vsmmu, GError **error)
+{
+    size_t i;
+
+    for (i = 0; i < vsmmu->devices->len; i++) {
+        const viommuDevice *device = ((viommuPlanDevice *)g_ptr_array_index(vsmmu->devices, i))->device;
+        const xmlNode *taken = expandOverrideTaken(state, device);
+
+        if (!taken)
+            continue;
+        viommuErrorAt(error, VIOMMU_ERROR_REFUSED, viommuXMLLine(state->dom->xml, taken),
+                      "<qemu:override> sets '%s' of '%s', which viommu writes itself for this libvirt: remove it",
+                      viommuXMLAttr(taken, "name"), device->alias);
+        return false;
+    }
+    return true;
+}
+
 bool
 expandCanSay(const expandState *state, GError **error)
 {
@@ -315,6 +335,8 @@ expandCanSay(const expandState *state, GError **error)
         /* <qemu:override> does not reach a device that is plugged. */
         g_autofree char *spare = plugs && state->words.pciBus ? NULL : findSpare(vsmmu);
 
+        if (!areFree(state, vsmmu, error))
+            return false;
         if (spare) {
             g_set_error(error, VIOMMU_ERROR, VIOMMU_ERROR_REFUSED,
                         "this libvirt can plug nothing below the vSMMU of '%s' (12.1 can): %s", vsmmu->smmu->name,
