@@ -179,9 +179,11 @@ viommuInputFree(viommuInput *input)
     if (!input)
         return;
     viommuDomainFree(input->dom);
-    viommuLibvirtFree(input->conn);
-    qemuViommuCapsFree(input->caps);
-    viommuHostFree(input->host);
+    if (!input->beside) {
+        viommuLibvirtFree(input->conn);
+        qemuViommuCapsFree(input->caps);
+        viommuHostFree(input->host);
+    }
     g_free(input->text);
     g_free(input);
 }
@@ -304,6 +306,23 @@ viommuInputLoad(viommuInput *input, GError **error)
     input->host->policy = opts->policy;
     return fs && viommuHostRead(input->host, fs, error) && fetchNetworks(input, error) &&
            bind(input, error);
+}
+
+bool
+viommuInputLoadBeside(viommuInput *input, viommuInput *other, GError **error)
+{
+    viommuPolicy policy = other->host->policy;
+    bool done;
+
+    viommuHostFree(input->host);
+    input->beside = true;
+    input->conn = other->conn;
+    input->caps = other->caps;
+    input->host = other->host;
+    input->host->policy = VIOMMU_POLICY_OFF;
+    done = fetchNetworks(input, error) && bind(input, error);
+    input->host->policy = policy;
+    return done;
 }
 
 /* The versions that count: those of the options, else those of the peer. */

@@ -39,6 +39,7 @@ typedef struct {
     viommuLibvirt *conn; /* NULL: not asked for */
     qemuViommuCaps *caps; /* of the QEMU of --emulator; NULL: not asked for, or not loaded yet */
     viommuHost *host;    /* with the networks of --network, and those that libvirt gave */
+    bool beside;         /* conn, caps and host are those of another input */
     GPtrArray *notes;    /* takes what is not known, as notes; NULL: it is an error. Borrowed */
 } viommuInput;
 
@@ -58,6 +59,10 @@ bool viommuInputLoad(viommuInput *input, GError **error);
 /* The QEMU that @input is for: that of the options, of --emulator, or else of the connection, 1000 * major + minor; 0:
  * not known, or one that libvirt and versions say nothing of. False only with @error set. */
 bool viommuInputQemu(const viommuInput *input, unsigned *ret_qemu, GError **error);
+
+/* The same for a second domain, of which nothing else is read than for the first, @other, which is loaded and has to
+ * outlive it. No policy asks for it. */
+bool viommuInputLoadBeside(viommuInput *input, viommuInput *other, GError **error);
 
 /* Places the loaded @input for the QEMU of the options or else of the connection. NULL with @error
  * set where something cannot be read, and where the QEMU of --emulator has no vSMMUs of the kind that is planned and

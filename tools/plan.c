@@ -3,6 +3,7 @@
  * viommu plan: the placement of a domain as a tree, as JSON, or for Graphviz.
  */
 #include "load.h"
+#include "plandiff.h"
 #include "planshow.h"
 #include "report.h"
 #include "viommu.h"
@@ -17,6 +18,8 @@ cmdPlan(const viommuOptions *opts, char **args, GString *out, GError **error)
 
     if (!input || !viommuInputLoad(input, error))
         return VIOMMU_EXIT_UNREACHABLE;
+    if (opts->diff)
+        return viommuPlanDiff(input, out, error);
     placement = viommuInputPlace(input, error);
     if (!placement)
         return VIOMMU_EXIT_UNREACHABLE;
@@ -40,7 +43,7 @@ const viommuCmd viommuCmdPlan = {
     .help = "show where a domain's host devices go, and why",
     .formats = "text|json|dot",
     .options = VIOMMU_OPTION_NETWORK | VIOMMU_OPTION_POLICY | VIOMMU_OPTION_QEMU_VERSION |
-               VIOMMU_OPTION_EMULATOR | VIOMMU_OPTION_PROBE,
+               VIOMMU_OPTION_EMULATOR | VIOMMU_OPTION_PROBE | VIOMMU_OPTION_DIFF,
     .minArgs = 1,
     .maxArgs = 1,
     .run = cmdPlan,

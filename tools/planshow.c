@@ -29,9 +29,8 @@ numberName(int value, char buf[static 12])
 
 /* ---- tree */
 
-/* In the largest unit that needs no fraction. */
-static void
-appendBytes(GString *out, uint64_t bytes)
+void
+viommuPlanAppendBytes(GString *out, uint64_t bytes)
 {
     static const char *const units[] = { "bytes", "KiB", "MiB", "GiB", "TiB", "PiB" };
     size_t unit = 0;
@@ -90,7 +89,7 @@ appendPort(GString *text, const viommuPlanPort *port)
         g_string_append(text, ", spare");
     if (port->reserve) {
         g_string_append(text, ", reserves ");
-        appendBytes(text, port->reserve);
+        viommuPlanAppendBytes(text, port->reserve);
     }
     if (!port->generated)
         g_string_append(text, ", as written");
@@ -201,7 +200,7 @@ viommuPlanShowTree(const viommuPlacement *placement, GString *out)
     viommuTreeDraw(root, viommuTermIsUnicode(), out);
     if (plan->hole64KiB) {
         g_string_append(out, "64-bit window: ");
-        appendBytes(out, plan->hole64KiB * 1024);
+        viommuPlanAppendBytes(out, plan->hole64KiB * 1024);
         g_string_append_c(out, '\n');
     }
     appendReasons(out, plan);

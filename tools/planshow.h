@@ -15,3 +15,6 @@ void viommuPlanShowJSON(const viommuPlacement *placement, GString *out);
 
 /* "on", "off", "auto" of a feature that is one of these. */
 const char *viommuPlanSwitchName(int value);
+
+/* "512 GiB": in the largest unit that needs no fraction. */
+void viommuPlanAppendBytes(GString *out, uint64_t bytes);

@@ -34,6 +34,7 @@ static struct {
     char *qemuVersion;
     char *emulator;
     char *dialect;
+    char *diff;
     char *policy;
     gboolean quiet;
     gboolean full;
@@ -65,7 +66,10 @@ static const struct {
     { VIOMMU_OPTION_NETWORK,
       { "network", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &given.networks,
         "XML of a libvirt network that the domain uses (may be repeated)", "FILE" } },
-    { VIOMMU_OPTION_LIBVIRT_VERSION,
+    { VIOMMU_OPTION_DIFF,
+      { "diff", 0, 0, G_OPTION_ARG_FILENAME, &given.diff,
+        "show what changes for a guest that has the domain OLD.xml", "OLD.xml" } },
+    { VIOMMU_OPTION_LIBVIRT_VERSION | VIOMMU_OPTION_DIFF,
       { "libvirt-version", 0, 0, G_OPTION_ARG_STRING, &given.libvirtVersion,
         "version of the libvirt that will read the result", "VERSION" } },
     { VIOMMU_OPTION_QEMU_VERSION,
@@ -263,6 +267,7 @@ readValues(const viommuCmd *cmd, viommuOptions *opts)
     opts->connect = given.connect;
     opts->networks = given.networks;
     opts->emulator = given.emulator;
+    opts->diff = given.diff;
     opts->quiet = given.quiet;
     opts->full = given.full;
     opts->validate = given.validate;
@@ -283,6 +288,10 @@ readValues(const viommuCmd *cmd, viommuOptions *opts)
     if (given.format && !g_strv_contains((const char *const *)formats, given.format))
         return g_strdup_printf("'%s' has no format '%s', but %s", cmd->name, given.format,
                                cmd->formats);
+    if (given.diff && g_strcmp0(given.format, "dot") == 0)
+        return g_strdup("a difference has no format 'dot', but text|json");
+    if ((cmd->options & VIOMMU_OPTION_DIFF) && given.libvirtVersion && !given.diff)
+        return g_strdup("--libvirt-version counts with --diff only: a plan is the same for all");
     opts->format = given.format ? given.format : g_intern_string(formats[0]);
     if (given.emulator && given.qemuVersion)
         return g_strdup("--emulator tells the version of QEMU: leave out --qemu-version, or --emulator");

@@ -33,6 +33,7 @@ typedef enum {
     VIOMMU_OPTION_EMULATOR = 1 << 10,
     VIOMMU_OPTION_AFFECT = 1 << 11,
     VIOMMU_OPTION_DRY_ATTACH = 1 << 12,
+    VIOMMU_OPTION_DIFF = 1 << 13, /* with it --libvirt-version, which goes with nothing else there */
 } viommuOptionSet;
 
 typedef struct {
@@ -41,6 +42,7 @@ typedef struct {
     const char *format;  /* never NULL for a command that has formats */
     char **networks;     /* NULL: none */
     const char *emulator; /* NULL: not given */
+    const char *diff;    /* of plan: the old domain; NULL: not given */
     bool quiet;
     bool full;
     bool validate;
