@@ -5,7 +5,8 @@
  *  - the checker finds an error after any single change that breaks a rule (mutate.h);
  *  - the order of lines in the manifest and of hostdevs in the domain changes nothing;
  *  - expanding what was expanded changes no byte, in both dialects, which mean the same plan;
- *  - a device added moves none that was there, nor does one removed;
+ *  - a device added moves none that was there, nor does one removed, in the documents and for the guest
+ *    (propertyview.h);
  *  - what the plan does not own stays as it was, byte for byte (goldencut.h); nested='no' takes back the
  *    rest.
  *
@@ -14,9 +15,9 @@
  */
 #include "goldencut.h"
 #include "mutate.h"
-#include "randomdomain.h"
+#include "propertytrial.h"
+#include "propertyview.h"
 #include "viommu_check.h"
-#include "viommu_expand.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -27,28 +28,6 @@
 #define MUTATIONS_PER_PLAN 3
 #define MUTATIONS_MAX 128
 
-/* One seed. */
-typedef struct {
-    unsigned seed;
-    GRand *rand;
-    GRand *mutations; /* apart: which are tried depends on the seeds before */
-    randomHost *host;
-    randomDomain *dom;
-    char *manifest;
-    char *input;
-    virSysfs *fs;
-    virSMMUTopology *topology;
-    viommuPlanOptions options;
-} trial;
-
-/* One planning. */
-typedef struct {
-    viommuDomain *dom;
-    viommuPlan *plan;    /* NULL: refused */
-    GPtrArray *findings;
-    char *text;          /* of the dialect that was asked for */
-} outcome;
-
 static struct {
     unsigned accepted;
     unsigned refused;
@@ -57,120 +36,6 @@ static struct {
     unsigned spare;
     unsigned mutated[MUTATIONS_MAX];
 } counts;
-
-/* Failing */
-
-static void
-save(const char *directory, const char *name, const char *text)
-{
-    g_autofree char *path = g_build_filename(directory, name, NULL);
-
-    if (text)
-        g_file_set_contents(path, text, -1, NULL);
-}
-
-static void complain(const trial *one, const char *other, const char *format, ...) G_GNUC_PRINTF(3, 4);
-
-/* @other: the document that fails, if it is not the input. */
-static void
-complain(const trial *one, const char *other, const char *format, ...)
-{
-    g_autofree char *directory = g_strdup_printf("%s/viommu-property-%u", g_get_tmp_dir(), one->seed);
-    g_autofree char *text = NULL;
-    va_list args;
-
-    va_start(args, format);
-    text = g_strdup_vprintf(format, args);
-    va_end(args);
-    g_mkdir_with_parents(directory, 0755);
-    save(directory, "host.sysfs", one->manifest);
-    save(directory, "domain.xml", one->input);
-    save(directory, "other.xml", other);
-    save(directory, "what", text);
-    g_test_message("seed %u: %s (see %s)", one->seed, text, directory);
-    g_test_fail();
-}
-
-/* Planning */
-
-static bool
-loadDetails(const trial *one, virSysfs *fs, virSMMUTopology *topology, viommuDomain *dom)
-{
-    g_autoptr(GError) error = NULL;
-    virPCIAddr network;
-    size_t i;
-
-    if (one->dom->network && virPCIAddrParse(one->dom->network, &network))
-        viommuDomainBindNetwork(dom, "vfs", &network);
-    for (i = 0; i < dom->devices->len; i++) {
-        const viommuDevice *device = g_ptr_array_index(dom->devices, i);
-        virSMMUDevice *host = device->haveSource ? virSMMUTopologyFindDevice(topology, &device->source)
-                                                 : NULL;
-
-        if (host && !virSMMUTopologyLoadDetails(topology, fs, host, &error)) {
-            complain(one, NULL, "the host cannot be read: %s", error->message);
-            return false;
-        }
-    }
-    return true;
-}
-
-static void
-clearOutcome(outcome *out)
-{
-    g_clear_pointer(&out->plan, viommuPlanFree);
-    g_clear_pointer(&out->dom, viommuDomainFree);
-    g_clear_pointer(&out->findings, g_ptr_array_unref);
-    g_clear_pointer(&out->text, g_free);
-}
-
-G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(outcome, clearOutcome)
-
-static bool
-planOn(const trial *one, virSysfs *fs, virSMMUTopology *topology, const char *xml, viommuDialect dialect,
-       outcome *out)
-{
-    g_autoptr(GError) error = NULL;
-    size_t len = 0;
-
-    *out = (outcome){ .findings = viommuFindingsNew() };
-    out->dom = viommuDomainParse(xml, strlen(xml), &error);
-    if (!out->dom) {
-        complain(one, xml, "the domain cannot be read: %s", error->message);
-        return false;
-    }
-    if (!loadDetails(one, fs, topology, out->dom))
-        return false;
-    out->plan = viommuPlanMake(out->dom, topology, &one->options, out->findings);
-    if (!out->plan)
-        return true;
-    out->text = viommuExpand(out->dom, out->plan, dialect, &len, &error);
-    if (!out->text)
-        complain(one, xml, "the plan cannot be written: %s", error->message);
-    return out->text != NULL;
-}
-
-static bool
-plan(const trial *one, const char *xml, viommuDialect dialect, outcome *out)
-{
-    return planOn(one, one->fs, one->topology, xml, dialect, out);
-}
-
-static char *
-formatFindings(const GPtrArray *findings)
-{
-    GString *text = g_string_new(NULL);
-    size_t i;
-
-    for (i = 0; i < findings->len; i++) {
-        const viommuFinding *finding = g_ptr_array_index(findings, i);
-
-        if (finding->severity != VIOMMU_SEVERITY_NOTE)
-            g_string_append_printf(text, "\n  %s %s line %u: %s", finding->id,
-                                   viommuSeverityName(finding->severity), finding->line, finding->text);
-    }
-    return g_string_free(text, FALSE);
-}
 
 /* What the checker finds in @xml; NULL if it cannot even be read. */
 static GPtrArray *
@@ -181,7 +46,7 @@ check(const trial *one, const char *xml)
     const viommuCheckContext context = { .host = one->topology };
     GPtrArray *findings;
 
-    if (!dom || !loadDetails(one, one->fs, one->topology, dom))
+    if (!dom || !trialLoadDetails(one, one->fs, one->topology, dom))
         return NULL;
     findings = viommuFindingsNew();
     viommuCheckDomain(dom, &context, findings);
@@ -258,7 +123,7 @@ comparePlaces(const trial *one, const char *what, const char *before, const char
         bool fills = vacated && g_str_has_suffix(vacated, ".0") && g_strcmp0(now, vacated) == 0;
 
         if (g_strcmp0(now, place) != 0 && !(fills && inSlot(place, now)))
-            complain(one, before, "%s moves %s from %s to %s", what, (char *)key, (char *)place,
+            trialComplain(one, before, "%s moves %s from %s to %s", what, (char *)key, (char *)place,
                      now ? now : "nowhere");
     }
 }
@@ -278,11 +143,11 @@ testRefusal(const trial *one, const outcome *out)
             continue;
         found = true;
         if (!finding->line || !finding->remedy)
-            complain(one, NULL, "a refusal names no %s: %s", finding->line ? "remedy" : "line",
+            trialComplain(one, NULL, "a refusal names no %s: %s", finding->line ? "remedy" : "line",
                      finding->text);
     }
     if (!found)
-        complain(one, NULL, "it is refused without an error");
+        trialComplain(one, NULL, "it is refused without an error");
 }
 
 /* Is that warning about something that is not the plan's? Huge pages, the cells that the user chose, free ports
@@ -304,8 +169,8 @@ testAccepted(const trial *one)
 
     if (findings && !viommuFindingsHaveError(findings))
         return;
-    text = findings ? formatFindings(findings) : g_strdup("it cannot be read");
-    complain(one, NULL, "the checker refuses what the planner takes:%s", text);
+    text = findings ? trialFormatFindings(findings) : g_strdup("it cannot be read");
+    trialComplain(one, NULL, "the checker refuses what the planner takes:%s", text);
 }
 
 static void
@@ -316,16 +181,16 @@ testChecked(const trial *one, const char *what, const char *xml)
     size_t i;
 
     if (!findings) {
-        complain(one, xml, "the %s cannot be read again", what);
+        trialComplain(one, xml, "the %s cannot be read again", what);
         return;
     }
-    text = formatFindings(findings);
+    text = trialFormatFindings(findings);
     for (i = 0; i < findings->len; i++) {
         const viommuFinding *finding = g_ptr_array_index(findings, i);
 
         if (finding->severity == VIOMMU_SEVERITY_ERROR ||
             (finding->severity == VIOMMU_SEVERITY_WARNING && !isUsers(one, finding->id))) {
-            complain(one, xml, "the checker does not like the %s:%s", what, text);
+            trialComplain(one, xml, "the checker does not like the %s:%s", what, text);
             return;
         }
     }
@@ -336,16 +201,16 @@ testIdentity(const trial *one, const char *what, const char *xml, viommuDialect 
 {
     g_auto(outcome) again = { 0 };
 
-    if (!plan(one, xml, dialect, &again))
+    if (!trialPlan(one, xml, dialect, &again))
         return;
     if (!again.plan) {
-        g_autofree char *text = formatFindings(again.findings);
+        g_autofree char *text = trialFormatFindings(again.findings);
 
-        complain(one, xml, "the %s is refused:%s", what, text);
+        trialComplain(one, xml, "the %s is refused:%s", what, text);
         return;
     }
     if (strcmp(again.text, xml) != 0)
-        complain(one, xml, "expanding the %s changes it", what);
+        trialComplain(one, xml, "expanding the %s changes it", what);
 }
 
 /* The tags of @text in alphabetical order, without those of our metadata: it notes the way that was taken. */
@@ -374,22 +239,22 @@ testDialects(const trial *one, const outcome *out)
     g_autofree char *direct = NULL;
     g_autofree char *around = NULL;
 
-    if (!plan(one, one->input, VIOMMU_DIALECT_VIOMMU, &ours) || !ours.text)
+    if (!trialPlan(one, one->input, VIOMMU_DIALECT_VIOMMU, &ours) || !ours.text)
         return;
     testIdentity(one, "plan in viommu's own dialect", ours.text, VIOMMU_DIALECT_VIOMMU);
     testChecked(one, "plan in viommu's own dialect", ours.text);
-    if (!plan(one, ours.text, VIOMMU_DIALECT_NATIVE, &back))
+    if (!trialPlan(one, ours.text, VIOMMU_DIALECT_NATIVE, &back))
         return;
     if (!back.text) {
-        g_autofree char *text = formatFindings(back.findings);
+        g_autofree char *text = trialFormatFindings(back.findings);
 
-        complain(one, ours.text, "the plan in viommu's own dialect is refused as a native one:%s", text);
+        trialComplain(one, ours.text, "the plan in viommu's own dialect is refused as a native one:%s", text);
         return;
     }
     direct = sortOthers(out->text);
     around = sortOthers(back.text);
     if (strcmp(direct, around) != 0)
-        complain(one, back.text, "the way over viommu's own dialect changes the plan");
+        trialComplain(one, back.text, "the way over viommu's own dialect changes the plan");
     testChecked(one, "plan that came over viommu's own dialect", back.text);
 }
 
@@ -406,14 +271,14 @@ testOrder(const trial *one, const outcome *out)
     g_autofree char *before = sortLines(out->text, separator);
     g_autofree char *after = NULL;
 
-    if (!topology || !planOn(one, fs, topology, one->input, VIOMMU_DIALECT_NATIVE, &shuffled) ||
+    if (!topology || !trialPlanOn(one, fs, topology, one->input, VIOMMU_DIALECT_NATIVE, &shuffled) ||
         g_strcmp0(shuffled.text, out->text) != 0)
-        complain(one, shuffled.text, "the order of lines in the manifest changes the result");
-    if (!plan(one, input, VIOMMU_DIALECT_NATIVE, &moved))
+        trialComplain(one, shuffled.text, "the order of lines in the manifest changes the result");
+    if (!trialPlan(one, input, VIOMMU_DIALECT_NATIVE, &moved))
         return;
     after = moved.text ? sortLines(moved.text, separator) : NULL;
     if (g_strcmp0(before, after) != 0)
-        complain(one, input, "the order of hostdevs changes the result");
+        trialComplain(one, input, "the order of hostdevs changes the result");
 }
 
 static void
@@ -427,7 +292,7 @@ testOwned(const trial *one, const outcome *out)
     if (strcmp(before, after) == 0)
         return;
     both = g_strdup_printf("%s\n=====\n%s", before, after);
-    complain(one, both, "something that the plan does not own has changed");
+    trialComplain(one, both, "something that the plan does not own has changed");
 }
 
 /* Applies @kind to the plan, if that can be, and has it checked. False: it does not apply. */
@@ -446,9 +311,9 @@ tryMutation(const trial *one, const outcome *out, size_t kind)
     counts.mutated[kind]++;
     findings = check(one, broken);
     if (findings && !viommuFindingsHaveError(findings)) {
-        g_autofree char *text = formatFindings(findings);
+        g_autofree char *text = trialFormatFindings(findings);
 
-        complain(one, broken, "the checker does not see: %s%s", change->name, text);
+        trialComplain(one, broken, "the checker does not see: %s%s", change->name, text);
     }
     return true;
 }
@@ -479,7 +344,7 @@ testMutations(const trial *one, const outcome *out)
     for (i = 0; i < count && done < MUTATIONS_PER_PLAN; i++)
         done += tryMutation(one, out, (size_t)g_rand_int_range(one->mutations, 0, (gint32)count));
     if (!done && out->plan->vsmmus->len)
-        complain(one, out->text, "no mutation applies");
+        trialComplain(one, out->text, "no mutation applies");
 }
 
 /* A device that can be passed through and is not, in @places. */
@@ -525,7 +390,7 @@ testAdded(const trial *one, const char *xml)
     g_autofree char *input = device ? insertHostdev(one, xml, device) : NULL;
     g_auto(outcome) more = { 0 };
 
-    if (!device || !plan(one, input, VIOMMU_DIALECT_NATIVE, &more))
+    if (!device || !trialPlan(one, input, VIOMMU_DIALECT_NATIVE, &more))
         return;
     if (!more.plan) {
         testRefusal(one, &more);
@@ -533,6 +398,7 @@ testAdded(const trial *one, const char *xml)
     }
     counts.added++;
     comparePlaces(one, "an added device", xml, more.text, NULL);
+    propertyViewStays(one, "an added device", xml, more.text);
     testChecked(one, "plan with an added device", more.text);
     testIdentity(one, "plan with an added device", more.text, VIOMMU_DIALECT_NATIVE);
 }
@@ -547,7 +413,7 @@ testGone(const trial *one, const char *xml, const mutant *after, int top)
     if (strstr(xml, "sparePorts=") || strstr(xml, "smmus=") || named || !mutantFindIOMMU(after, top))
         return;
     if (mutantCountBelow(after, top) == 0)
-        complain(one, xml, "the vSMMU on expander bus %d stays without a device", top);
+        trialComplain(one, xml, "the vSMMU on expander bus %d stays without a device", top);
 }
 
 static void
@@ -569,7 +435,7 @@ testRemoved(const trial *one, const char *xml)
     }
     input = mutantFormat(&mut);
     mutantClear(&mut);
-    if (!seat || !plan(one, input, VIOMMU_DIALECT_NATIVE, &less))
+    if (!seat || !trialPlan(one, input, VIOMMU_DIALECT_NATIVE, &less))
         return;
     if (!less.plan) {
         testRefusal(one, &less);
@@ -577,6 +443,7 @@ testRemoved(const trial *one, const char *xml)
     }
     counts.removed++;
     comparePlaces(one, "a removed device", input, less.text, vacated);
+    propertyViewStays(one, "a removed device", xml, less.text);
     testChecked(one, "plan with a device removed", less.text);
     testIdentity(one, "plan with a device removed", less.text, VIOMMU_DIALECT_NATIVE);
     mutantInit(&mut, less.text, one->host, one->rand);
@@ -599,21 +466,21 @@ testWithdrawn(const trial *one, const char *xml)
     while (end[-1] == ' ' || end[-1] == '\t')
         end--;
     input = g_strdup_printf("%.*s%s%s", (int)(end - xml), xml, text, end);
-    if (strstr(xml, "nested=") || !plan(one, input, VIOMMU_DIALECT_NATIVE, &none))
+    if (strstr(xml, "nested=") || !trialPlan(one, input, VIOMMU_DIALECT_NATIVE, &none))
         return;
     if (!none.plan) {
-        g_autofree char *why = formatFindings(none.findings);
+        g_autofree char *why = trialFormatFindings(none.findings);
 
-        complain(one, input, "nested='no' is refused:%s", why);
+        trialComplain(one, input, "nested='no' is refused:%s", why);
         return;
     }
     if (strstr(none.text, "viommu:") || strstr(none.text, "smmuv3"))
-        complain(one, none.text, "nested='no' leaves something behind");
+        trialComplain(one, none.text, "nested='no' leaves something behind");
     testChecked(one, "domain after nested='no'", none.text);
     testIdentity(one, "domain after nested='no'", none.text, VIOMMU_DIALECT_NATIVE);
     goldenCut(one->input, none.text, &before, &after);
     if (strcmp(before, after) != 0)
-        complain(one, none.text, "nested='no' takes away what the plan does not own");
+        trialComplain(one, none.text, "nested='no' takes away what the plan does not own");
 }
 
 static bool
@@ -638,7 +505,7 @@ testTrial(const trial *one)
 {
     g_auto(outcome) out = { 0 };
 
-    if (!plan(one, one->input, VIOMMU_DIALECT_NATIVE, &out))
+    if (!trialPlan(one, one->input, VIOMMU_DIALECT_NATIVE, &out))
         return;
     if (!out.plan) {
         counts.refused++;
@@ -657,6 +524,7 @@ testTrial(const trial *one)
     testAdded(one, out.text);
     testRemoved(one, out.text);
     testWithdrawn(one, out.text);
+    propertyView(one, &out);
 }
 
 static void
@@ -676,7 +544,7 @@ runSeed(unsigned seed)
     if (one.topology)
         testTrial(&one);
     else
-        complain(&one, NULL, "the host cannot be read: %s", error->message);
+        trialComplain(&one, NULL, "the host cannot be read: %s", error->message);
     virSMMUTopologyFree(one.topology);
     virSysfsFree(one.fs);
     g_free(one.manifest);
@@ -716,6 +584,7 @@ testCounts(void)
     g_assert_cmpuint(counts.spare, >, 100);
     g_assert_cmpuint(counts.added, >, 1000);
     g_assert_cmpuint(counts.removed, >, 1000);
+    propertyViewCounts();
 }
 
 static void
