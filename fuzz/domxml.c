@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Fuzz target: a domain. What can be read is checked and planned on a small host; what can be planned is
- * expanded, read again and checked; and what is then good is expanded again, which changes nothing.
+ * expanded, read again and checked; and what is then good is expanded again, which changes nothing. Whatever can be
+ * read looks to a guest as itself.
  */
 #include "fuzzhost.h"
 #include "fuzztarget.h"
 #include "viommu_check.h"
+#include "viommu_diff.h"
 #include "viommu_expand.h"
 
 #include <string.h>
@@ -119,6 +121,16 @@ tryOlder(const viommuDomain *dom, unsigned libvirt)
     check(read);
 }
 
+static void
+look(const viommuDomain *dom)
+{
+    g_autoptr(viommuView) one = viommuViewNew(dom, topology);
+    g_autoptr(viommuView) two = viommuViewNew(dom, topology);
+    g_autoptr(viommuDiff) diff = viommuDiffNew(one, two);
+
+    g_assert_cmpuint(diff->buses->len + diff->devices->len + diff->ports->len, ==, 0);
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -132,6 +144,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (!dom)
         return 0;
     check(dom);
+    look(dom);
     tryDialect(dom, VIOMMU_DIALECT_NATIVE);
     tryDialect(dom, VIOMMU_DIALECT_VIOMMU);
     tryDialect(dom, VIOMMU_DIALECT_OVERRIDE);
