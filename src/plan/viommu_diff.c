@@ -87,6 +87,13 @@ isSameNumber(const viommuViewBus *one, const viommuViewBus *two)
     return one->busNr >= 0 && one->busNr == two->busNr;
 }
 
+/* A vSMMU may come to a bus that has none, or go from it. */
+static bool
+isSameNumberWithout(const viommuViewBus *one, const viommuViewBus *two)
+{
+    return isSameNumber(one, two) && !(one->smmu && two->smmu);
+}
+
 static bool
 isUnnumbered(const viommuViewBus *one, const viommuViewBus *two)
 {
@@ -155,7 +162,8 @@ static void
 compareAllBuses(comparing *work)
 {
     /* Which SMMU is behind a vSMMU the guest does not see, so that in the end the number is enough. */
-    static const isPairFunc rules[] = { isRoot, isSameSMMUAndNumber, isSameSMMU, isSameNumber, isUnnumbered };
+    static const isPairFunc rules[] = { isRoot, isSameSMMUAndNumber, isSameNumberWithout, isSameSMMU, isSameNumber,
+                                        isUnnumbered };
     const GPtrArray *old = work->views[OLD]->buses;
     const GPtrArray *new = work->views[NEW]->buses;
     size_t i;
