@@ -7,6 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* A bus number has 8 bits; guest cells have smaller numbers. */
+#define NUMBER_MAX 255ul
+
 /* The value of @key in "DRIVER,KEY=VALUE,...", NULL: none. */
 static const char *
 findValue(char *const *words, const char *key)
@@ -21,12 +24,14 @@ findValue(char *const *words, const char *key)
     return NULL;
 }
 
+/* -1: none that makes sense for buses and nodes. */
 static int
 findNumber(char *const *words, const char *key)
 {
     const char *text = findValue(words, key);
+    unsigned long number = text ? strtoul(text, NULL, 0) : NUMBER_MAX + 1;
 
-    return text ? (int)strtoul(text, NULL, 0) : -1;
+    return number <= NUMBER_MAX ? (int)number : -1;
 }
 
 /* "0x1f" or "0x1f.0x7", as QEMU reads it. */
