@@ -15,65 +15,6 @@
 
 /* pcie.0's, highest first: libvirt places its own from slot 1 up. */
 #define ROOT_SLOT_LAST 0x1f
-#define SLOTS 32
-#define BUS_LAST 255
-
-static int
-compareSMMUs(const void *a, const void *b)
-{
-    const viommuVSMMU *one = *(viommuVSMMU *const *)a;
-    const viommuVSMMU *two = *(viommuVSMMU *const *)b;
-    int order = strcmp(one->smmu->name, two->smmu->name);
-
-    return order ? order : one->controller < two->controller ? -1 : one->controller > two->controller;
-}
-
-static int
-compareDevices(const void *a, const void *b)
-{
-    const viommuPlanDevice *one = *(viommuPlanDevice *const *)a;
-    const viommuPlanDevice *two = *(viommuPlanDevice *const *)b;
-
-    int order = virPCIAddrCompare(&one->host->addr, &two->host->addr);
-
-    /* Several interfaces on one network stand for its PF. */
-    return order ? order : one->device->line < two->device->line ? -1 : one->device->line > two->device->line;
-}
-
-/* The devices of @vsmmu, each with a port of its own, by host address. Free with g_ptr_array_unref. */
-static GPtrArray *
-orderDevices(const viommuVSMMU *vsmmu)
-{
-    GPtrArray *devices = g_ptr_array_copy(vsmmu->devices, NULL, NULL);
-
-    g_ptr_array_set_free_func(devices, NULL);
-    g_ptr_array_sort(devices, compareDevices);
-    return devices;
-}
-
-/* The XML does not have what the plan numbers, so that numbers must not depend on what was there before: they follow
- * the names of the SMMUs and the addresses of the devices. */
-void
-expandNumbers(expandState *state)
-{
-    unsigned next = 1;
-    size_t i;
-    size_t j;
-
-    if (state->words.pciBus)
-        return;
-    for (i = 0; i < state->plan->vsmmus->len; i++)
-        g_ptr_array_add(state->ordered, g_ptr_array_index(state->plan->vsmmus, i));
-    g_ptr_array_sort(state->ordered, compareSMMUs);
-    for (i = 0; i < state->ordered->len; i++) {
-        const viommuVSMMU *vsmmu = g_ptr_array_index(state->ordered, i);
-        g_autoptr(GPtrArray) devices = orderDevices(vsmmu);
-
-        state->numbers[vsmmu->controller] = next++;
-        for (j = 0; j < devices->len; j++)
-            state->numbers[((viommuPlanDevice *)g_ptr_array_index(devices, j))->addr.bus] = next++;
-    }
-}
 
 static void
 add(GPtrArray *args, const char *option, char *value)
@@ -82,17 +23,17 @@ add(GPtrArray *args, const char *option, char *value)
     g_ptr_array_add(args, value);
 }
 
-/* Port @place of @count on expander bus @bus: slots first, then functions. */
+/* @followed: another function of its slot has a port, too. */
 static char *
-formatPort(unsigned number, unsigned bus, unsigned place, unsigned count, unsigned chassis)
+formatPort(unsigned number, unsigned bus, unsigned place, bool followed, unsigned chassis)
 {
     GString *out = g_string_new(NULL);
 
     g_string_append_printf(out, "pcie-root-port,id=" EXPAND_ID "%u,bus=" EXPAND_ID "%u,addr=0x%x", number, bus,
-                           place % SLOTS);
-    if (place >= SLOTS)
-        g_string_append_printf(out, ".0x%x", place / SLOTS);
-    else if (place + SLOTS < count)
+                           place % EXPAND_SLOTS);
+    if (place >= EXPAND_SLOTS)
+        g_string_append_printf(out, ".0x%x", place / EXPAND_SLOTS);
+    else if (followed)
         g_string_append(out, ",multifunction=on");
     g_string_append_printf(out, ",chassis=%u,port=%u", chassis, place);
     return g_string_free(out, FALSE);
@@ -133,21 +74,41 @@ nextChassis(const viommuDomain *dom, unsigned chassis)
     return chassis;
 }
 
-/* *@busNr: the lowest number that is taken; *@chassis alike. */
+static unsigned
+placeOf(const expandState *state, const GPtrArray *devices, size_t i)
+{
+    return state->places[((const viommuPlanDevice *)g_ptr_array_index(devices, i))->addr.bus];
+}
+
+static bool
+isFollowed(const expandState *state, const GPtrArray *devices, size_t i)
+{
+    unsigned slot = placeOf(state, devices, i) % EXPAND_SLOTS;
+    size_t j;
+
+    for (j = i + 1; j < devices->len; j++) {
+        if (placeOf(state, devices, j) % EXPAND_SLOTS == slot)
+            return true;
+    }
+    return false;
+}
+
+/* *@chassis: the lowest that is taken. */
 static void
-addVSMMU(const expandState *state, const viommuVSMMU *vsmmu, unsigned slot, unsigned *busNr, unsigned *chassis,
-         GPtrArray *args)
+addVSMMU(const expandState *state, const viommuVSMMU *vsmmu, unsigned slot, unsigned *chassis, GPtrArray *args)
 {
     g_autofree char *node = vsmmu->node >= 0 ? g_strdup_printf(",numa_node=%d", vsmmu->node) : g_strdup("");
+    g_autoptr(GPtrArray) devices = expandOrderDevices(state, vsmmu);
     unsigned bus = state->numbers[vsmmu->controller];
     unsigned i;
 
-    *busNr -= 1 + vsmmu->devices->len;
     add(args, "-device",
-        g_strdup_printf("pxb-pcie,id=" EXPAND_ID "%u,bus=pcie.0,addr=0x%x,bus_nr=%u%s", bus, slot, *busNr, node));
-    for (i = 0; i < vsmmu->devices->len; i++) {
+        g_strdup_printf("pxb-pcie,id=" EXPAND_ID "%u,bus=pcie.0,addr=0x%x,bus_nr=%u%s", bus, slot,
+                        state->busNrs[vsmmu->controller], node));
+    for (i = 0; i < devices->len; i++) {
         *chassis = nextChassis(state->dom, *chassis);
-        add(args, "-device", formatPort(bus + 1 + i, bus, i, vsmmu->devices->len, *chassis));
+        add(args, "-device", formatPort(bus + 1 + i, bus, placeOf(state, devices, i), isFollowed(state, devices, i),
+                                        *chassis));
     }
     add(args, "-device", formatSMMU(state, vsmmu, bus));
 }
@@ -175,7 +136,7 @@ needsObject(const expandState *state)
 static void
 take(bool used[], const viommuGuestAddr *addr)
 {
-    if (addr->domain == 0 && addr->bus == 0 && addr->slot < SLOTS)
+    if (addr->domain == 0 && addr->bus == 0 && addr->slot < EXPAND_SLOTS)
         used[addr->slot] = true;
 }
 
@@ -203,6 +164,30 @@ markSlots(const expandState *state, bool used[])
     }
 }
 
+/* Fills @slots, in order: those of before, the highest for the others. The plan has found as many. */
+static void
+chooseSlots(const expandState *state, bool used[], unsigned slots[])
+{
+    unsigned slot = ROOT_SLOT_LAST;
+    size_t i;
+
+    for (i = 0; i < state->ordered->len; i++) {
+        const viommuVSMMU *vsmmu = g_ptr_array_index(state->ordered, i);
+        unsigned before = state->slots[vsmmu->controller];
+
+        if (!before || used[before])
+            continue;
+        slots[i] = before;
+        used[before] = true;
+    }
+    for (i = 0; i < state->ordered->len; i++) {
+        while (!slots[i] && slot && used[slot])
+            slot--;
+        if (!slots[i])
+            slots[i] = slot--;
+    }
+}
+
 /* Options and values by turns. */
 static GPtrArray *
 wantArgs(const expandState *state)
@@ -210,9 +195,8 @@ wantArgs(const expandState *state)
     const expandWords *words = &state->words;
     GPtrArray *args = g_ptr_array_new_with_free_func(g_free);
     unsigned chassis = CHASSIS_LAST + 1;
-    unsigned busNr = BUS_LAST + 1;
-    unsigned slot = ROOT_SLOT_LAST;
-    bool used[SLOTS] = { false };
+    unsigned slots[EXPAND_SLOTS] = { 0 };
+    bool used[EXPAND_SLOTS] = { false };
     unsigned i;
 
     if (!state->plan->vsmmus->len)
@@ -223,12 +207,9 @@ wantArgs(const expandState *state)
     if (needsObject(state))
         add(args, "-object", g_strdup("iommufd,id=" EXPAND_IOMMUFD));
     markSlots(state, used);
-    for (i = 0; i < state->ordered->len; i++) {
-        /* The plan has found as many. */
-        while (slot && used[slot])
-            slot--;
-        addVSMMU(state, g_ptr_array_index(state->ordered, i), slot--, &busNr, &chassis, args);
-    }
+    chooseSlots(state, used, slots);
+    for (i = 0; i < state->ordered->len; i++)
+        addVSMMU(state, g_ptr_array_index(state->ordered, i), slots[i], &chassis, args);
     return args;
 }
 

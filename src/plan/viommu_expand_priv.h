@@ -23,6 +23,9 @@ typedef struct {
     viommuEdits *edits;
     GPtrArray *ordered; /* of viommuVSMMU, borrowed: as they are numbered where there is no pciBus ... */
     unsigned numbers[VIOMMU_PCI_INDEX_MAX + 1]; /* ... and the numbers, by the index of expander bus and port */
+    unsigned busNrs[VIOMMU_PCI_INDEX_MAX + 1];  /* by that of the expander bus: its first bus number */
+    unsigned slots[VIOMMU_PCI_INDEX_MAX + 1];   /* and its slot of pcie.0 before; 0: it had none */
+    unsigned places[VIOMMU_PCI_INDEX_MAX + 1];  /* by that of the port: EXPAND_SLOTS * function + slot on its bus */
     GHashTable *aliases; /* viommuDevice -> its alias, where properties are to be set by it */
     bool declaredQemu;   /* the namespace was added to the root */
     bool madeIommufd;  /* <iommufd> is ours */
@@ -69,6 +72,14 @@ bool expandNeedsObject(const expandState *state, const viommuDevice *device);
  * Free with g_free. */
 #define EXPAND_FEATURES 5
 char *expandFeature(const viommuFeatures *features, unsigned which, const char **ret_name);
+
+/* viommu_expand_numbers.c */
+
+#define EXPAND_SLOTS 32
+#define EXPAND_FUNCTIONS 8
+
+/* The devices of @vsmmu, each with a port of its own, by the places of these. Free with g_ptr_array_unref. */
+GPtrArray *expandOrderDevices(const expandState *state, const viommuVSMMU *vsmmu);
 
 /* viommu_expand_iommus.c */
 

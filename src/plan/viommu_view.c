@@ -241,6 +241,7 @@ addDevice(viewState *state, const viommuDevice *device, const virSMMUTopology *h
     viommuViewPlace *place = viewAddPlace(state, assigned ? VIOMMU_VIEW_ASSIGNED : VIOMMU_VIEW_EMULATED, name);
     viommuViewBus *bus;
 
+    place->device = device;
     if (other)
         seat(state, place, other->bus, other->devfn);
     else

@@ -35,6 +35,7 @@ typedef enum {
 typedef struct {
     viommuViewKind kind;
     char *name;           /* "0002:01:00.0", "disk 'vda'": what it is known by in two documents; not of ports */
+    const viommuDevice *device; /* borrowed; NULL: it is a controller, or libvirt will add it */
     const viommuViewBus *bus; /* the root bus that it is below of; NULL: libvirt chooses the place */
     uint8_t steps[VIOMMU_VIEW_STEPS_MAX]; /* slot << 3 | function, from the root bus down */
     int16_t numbers[VIOMMU_VIEW_STEPS_MAX]; /* of the bus of each step, as firmware counts them; -1: not known */
