@@ -7,14 +7,13 @@
  */
 #include "qemu_viommu_caps.h"
 
+#include "qemu_viommu_json.h"
 #include "viommu_plan.h"
 #include "viommuerror.h"
 
-#include <json-glib/json-glib.h>
 #include <string.h>
 
-/* json-glib goes down by recursion, and takes comments and more for JSON, so that how deep a line is cannot be told
- * from outside: it is not deeper than it has opening brackets. vfio-pci's list in QEMU 11.1 has 59. */
+/* Opening brackets of a line; vfio-pci's list in QEMU 11.1 has 59. */
 #define OPENING_MAX 2000
 
 /* Larger numbers are no version. */
@@ -121,43 +120,6 @@ qemuViommuPropTypeName(qemuViommuPropType type)
 /* ---- JSON that may be anything */
 
 static bool
-isShallow(const char *line)
-{
-    unsigned count = 0;
-
-    for (; *line; line++)
-        count += *line == '[' || *line == '{';
-    return count <= OPENING_MAX;
-}
-
-/* Each of these gives NULL where there is no such member, or one of another type. */
-static JsonObject *
-getObject(JsonObject *object, const char *name)
-{
-    JsonNode *node = object ? json_object_get_member(object, name) : NULL;
-
-    return node && JSON_NODE_HOLDS_OBJECT(node) ? json_node_get_object(node) : NULL;
-}
-
-static JsonArray *
-getArray(JsonObject *object, const char *name)
-{
-    JsonNode *node = object ? json_object_get_member(object, name) : NULL;
-
-    return node && JSON_NODE_HOLDS_ARRAY(node) ? json_node_get_array(node) : NULL;
-}
-
-static const char *
-getString(JsonObject *object, const char *name)
-{
-    JsonNode *node = object ? json_object_get_member(object, name) : NULL;
-
-    return node && JSON_NODE_HOLDS_VALUE(node) && json_node_get_value_type(node) == G_TYPE_STRING
-               ? json_node_get_string(node)
-               : NULL;
-}
-
-static bool
 getNumber(JsonObject *object, const char *name, unsigned *ret_number)
 {
     JsonNode *node = object ? json_object_get_member(object, name) : NULL;
@@ -182,7 +144,7 @@ findProperty(JsonArray *list, const char *name)
         JsonNode *node = json_array_get_element(list, i);
         JsonObject *object = JSON_NODE_HOLDS_OBJECT(node) ? json_node_get_object(node) : NULL;
 
-        if (object && g_strcmp0(getString(object, "name"), name) == 0)
+        if (object && g_strcmp0(qemuViommuJsonString(object, "name"), name) == 0)
             return object;
     }
     return NULL;
@@ -201,8 +163,7 @@ refuse(GError **error, const char *text)
 static bool
 readLine(const char *line, size_t number, JsonNode **found, bool *greeted, GError **error)
 {
-    g_autoptr(GError) local = NULL;
-    g_autoptr(JsonNode) node = isShallow(line) ? json_from_string(line, &local) : NULL;
+    g_autoptr(JsonNode) node = qemuViommuJsonParse(line, OPENING_MAX);
     JsonObject *object;
     const char *id;
     size_t i;
@@ -213,8 +174,8 @@ readLine(const char *line, size_t number, JsonNode **found, bool *greeted, GErro
         return refuse(error, text);
     }
     object = json_node_get_object(node);
-    *greeted = *greeted || getObject(object, "QMP");
-    id = getString(object, "id");
+    *greeted = *greeted || qemuViommuJsonObject(object, "QMP");
+    id = qemuViommuJsonString(object, "id");
     for (i = 0; i < REPLIES && *greeted; i++) {
         if (g_strcmp0(id, replies[i].id) == 0 && !found[i])
             found[i] = g_steal_pointer(&node);
@@ -254,7 +215,7 @@ checkComplete(JsonNode *const *found, GError **error)
     for (i = 0; i < REPLIES; i++) {
         JsonObject *object = found[i] ? json_node_get_object(found[i]) : NULL;
         bool answered = object && (json_object_has_member(object, "return") ||
-                                   (!replies[i].needed && getObject(object, "error")));
+                                   (!replies[i].needed && qemuViommuJsonObject(object, "error")));
 
         if (!answered)
             g_string_append_printf(missing, "%s'%s'", missing->len ? ", " : "the answer is missing to ",
@@ -267,15 +228,15 @@ checkComplete(JsonNode *const *found, GError **error)
 static JsonArray *
 propertiesOf(JsonNode *const *found, replyId id)
 {
-    return getArray(json_node_get_object(found[id]), "return");
+    return qemuViommuJsonArray(json_node_get_object(found[id]), "return");
 }
 
 static bool
 readVersion(qemuViommuCaps *caps, JsonNode *const *found, GError **error)
 {
-    JsonObject *reply = getObject(json_node_get_object(found[REPLY_VERSION]), "return");
-    JsonObject *qemu = getObject(reply, "qemu");
-    const char *package = getString(reply, "package");
+    JsonObject *reply = qemuViommuJsonObject(json_node_get_object(found[REPLY_VERSION]), "return");
+    JsonObject *qemu = qemuViommuJsonObject(reply, "qemu");
+    const char *package = qemuViommuJsonString(reply, "package");
 
     if (!getNumber(qemu, "major", &caps->major) || !getNumber(qemu, "minor", &caps->minor) ||
         !getNumber(qemu, "micro", &caps->micro))
@@ -309,9 +270,9 @@ readFeatures(qemuViommuCaps *caps, JsonArray *list)
         for (j = 0; featureNames[i][j] && !prop->name; j++) {
             JsonObject *object = findProperty(list, featureNames[i][j]);
 
-            prop->type = typeOf(getString(object, "type"));
+            prop->type = typeOf(qemuViommuJsonString(object, "type"));
             prop->name = prop->type == QEMU_VIOMMU_PROP_NONE ? NULL : featureNames[i][j];
-            prop->automatic = prop->name && g_strcmp0(getString(object, "default-value"), "auto") == 0;
+            prop->automatic = prop->name && g_strcmp0(qemuViommuJsonString(object, "default-value"), "auto") == 0;
         }
     }
 }
@@ -319,7 +280,7 @@ readFeatures(qemuViommuCaps *caps, JsonArray *list)
 static bool
 speaksOfNested(JsonArray *list, const char *name)
 {
-    const char *description = getString(findProperty(list, name), "description");
+    const char *description = qemuViommuJsonString(findProperty(list, name), "description");
 
     return description && strstr(description, "nested-smmuv3");
 }
