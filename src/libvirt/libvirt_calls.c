@@ -52,3 +52,20 @@ libvirtCallsGet(GError **error)
     table.auth = *auth;
     return &table;
 }
+
+libvirtMonitorCall *
+libvirtMonitorCallGet(GError **error)
+{
+    static const char name[] = "virDomainQemuMonitorCommand";
+    static libvirtMonitorCall *call;
+    void *library = call ? NULL : dlopen("libvirt-qemu.so.0", RTLD_NOW | RTLD_LOCAL);
+
+    if (call)
+        return call;
+    if (library)
+        call = (libvirtMonitorCall *)dlsym(library, name);
+    if (!call)
+        g_set_error(error, VIOMMU_ERROR, VIOMMU_ERROR_LIBVIRT,
+                    "libvirt's client library for QEMU is not installed (Debian: libvirt0): %s", dlerror());
+    return call;
+}

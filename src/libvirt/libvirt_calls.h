@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * libvirt's functions as pointers of their own types, found in libvirt.so.0 at run time. Only
- * viommu_libvirt.c uses them.
+ * viommu_libvirt.c and viommu_libvirt_monitor.c use them.
  */
 #pragma once
 
 #include <glib.h>
+#include <libvirt/libvirt-qemu.h>
 #include <libvirt/libvirt.h>
 #include <libvirt/virterror.h>
 
@@ -43,3 +44,8 @@ typedef struct {
 /* The functions, or NULL with @error set (VIOMMU_ERROR_LIBVIRT) if there is no libvirt.so.0 here.
  * The library stays loaded. */
 const libvirtCalls *libvirtCallsGet(GError **error);
+
+typedef __typeof__(virDomainQemuMonitorCommand) libvirtMonitorCall;
+
+/* virDomainQemuMonitorCommand, which stands in a library of its own, libvirt-qemu.so.0; as above. */
+libvirtMonitorCall *libvirtMonitorCallGet(GError **error);

@@ -4,16 +4,11 @@
  */
 #include "viommu_libvirt.h"
 
-#include "libvirt_calls.h"
+#include "viommu_libvirt_priv.h"
 #include "viommu_users.h"
 #include "viommuerror.h"
 
 #include <string.h>
-
-struct viommuLibvirt {
-    const libvirtCalls *calls;
-    virConnectPtr conn;
-};
 
 static void
 ignoreError(void *data, virErrorPtr err)
@@ -30,8 +25,8 @@ isUnreachable(const virError *err)
            err->code == VIR_ERR_AUTH_UNAVAILABLE || err->code == VIR_ERR_SYSTEM_ERROR;
 }
 
-static void
-setError(const libvirtCalls *calls, GError **error, const char *what)
+void
+viommuLibvirtSetError(const libvirtCalls *calls, GError **error, const char *what)
 {
     const virError *err = calls->virGetLastError();
 
@@ -60,7 +55,7 @@ viommuLibvirtOpen(const char *uri, viommuLibvirtAccess access, GError **error)
     if (!self->conn) {
         g_autoptr(GError) local = NULL;
 
-        setError(calls, &local, "cannot connect to libvirt");
+        viommuLibvirtSetError(calls, &local, "cannot connect to libvirt");
         g_set_error_literal(error, VIOMMU_ERROR, VIOMMU_ERROR_LIBVIRT, local->message);
         return NULL;
     }
@@ -70,7 +65,7 @@ viommuLibvirtOpen(const char *uri, viommuLibvirtAccess access, GError **error)
 void
 viommuLibvirtFree(viommuLibvirt *self)
 {
-    if (!self)
+    if (!self || self->stuck)
         return;
     if (self->conn)
         self->calls->virConnectClose(self->conn);
@@ -83,7 +78,7 @@ viommuLibvirtHostname(viommuLibvirt *self, GError **error)
     char *name = self->calls->virConnectGetHostname(self->conn);
 
     if (!name)
-        setError(self->calls, error, "cannot ask libvirt for its host's name");
+        viommuLibvirtSetError(self->calls, error, "cannot ask libvirt for its host's name");
     return name;
 }
 
@@ -99,7 +94,7 @@ viommuLibvirtGetVersions(viommuLibvirt *self, viommuLibvirtVersions *ret_version
         return true;
     if (self->calls->virConnectGetLibVersion(self->conn, &libvirt) < 0 ||
         self->calls->virConnectGetVersion(self->conn, &qemu) < 0) {
-        setError(self->calls, error, "cannot ask libvirt for its version");
+        viommuLibvirtSetError(self->calls, error, "cannot ask libvirt for its version");
         return false;
     }
     /* Both are 1000000 * major + 1000 * minor + release. */
@@ -117,12 +112,12 @@ viommuLibvirtNetworkXML(viommuLibvirt *self, const char *name, GError **error)
     if (!net) {
         g_autofree char *what = g_strdup_printf("cannot look up the network '%s'", name);
 
-        setError(self->calls, error, what);
+        viommuLibvirtSetError(self->calls, error, what);
         return NULL;
     }
     xml = self->calls->virNetworkGetXMLDesc(net, 0);
     if (!xml)
-        setError(self->calls, error, "cannot read a network from libvirt");
+        viommuLibvirtSetError(self->calls, error, "cannot read a network from libvirt");
     self->calls->virNetworkFree(net);
     return xml;
 }
@@ -155,7 +150,7 @@ viommuLibvirtDeviceUsers(viommuLibvirt *self, const char *except, GError **error
     int i;
 
     if (count < 0) {
-        setError(self->calls, error, "cannot list the running domains");
+        viommuLibvirtSetError(self->calls, error, "cannot list the running domains");
         return NULL;
     }
     for (i = 0; i < count; i++) {
@@ -195,7 +190,7 @@ viommuLibvirtDomainFind(viommuLibvirt *self, const char *name, GError **error)
     if (!found) {
         g_autofree char *what = g_strdup_printf("cannot find the domain '%s'", name);
 
-        setError(self->calls, error, what);
+        viommuLibvirtSetError(self->calls, error, what);
         return NULL;
     }
     dom = g_new0(viommuLibvirtDomain, 1);
@@ -220,7 +215,7 @@ viommuLibvirtDomainIsActive(viommuLibvirtDomain *self, bool *ret_active, GError 
 
     *ret_active = active == 1;
     if (active < 0)
-        setError(self->calls, error, "cannot ask libvirt whether the domain runs");
+        viommuLibvirtSetError(self->calls, error, "cannot ask libvirt whether the domain runs");
     return active >= 0;
 }
 
@@ -230,7 +225,7 @@ viommuLibvirtDomainXML(viommuLibvirtDomain *self, bool inactive, GError **error)
     char *xml = self->calls->virDomainGetXMLDesc(self->dom, inactive ? VIR_DOMAIN_XML_INACTIVE : 0);
 
     if (!xml)
-        setError(self->calls, error, "cannot read the domain from libvirt");
+        viommuLibvirtSetError(self->calls, error, "cannot read the domain from libvirt");
     return xml;
 }
 
@@ -239,7 +234,7 @@ viommuLibvirtAttach(viommuLibvirtDomain *self, const char *xml, unsigned flags, 
 {
     if (self->calls->virDomainAttachDeviceFlags(self->dom, xml, flags) == 0)
         return true;
-    setError(self->calls, error, "libvirt does not attach the device");
+    viommuLibvirtSetError(self->calls, error, "libvirt does not attach the device");
     return false;
 }
 
@@ -248,7 +243,7 @@ viommuLibvirtDetach(viommuLibvirtDomain *self, const char *xml, unsigned flags, 
 {
     if (self->calls->virDomainDetachDeviceFlags(self->dom, xml, flags) == 0)
         return true;
-    setError(self->calls, error, "libvirt does not detach the device");
+    viommuLibvirtSetError(self->calls, error, "libvirt does not detach the device");
     return false;
 }
 
@@ -260,12 +255,12 @@ viommuLibvirtDefine(viommuLibvirt *self, const char *xml, bool validate, GError 
     char *name;
 
     if (!dom) {
-        setError(self->calls, error, "libvirt does not define the domain");
+        viommuLibvirtSetError(self->calls, error, "libvirt does not define the domain");
         return NULL;
     }
     name = g_strdup(self->calls->virDomainGetName(dom));
     self->calls->virDomainFree(dom);
     if (!name)
-        setError(self->calls, error, "libvirt defined the domain, but does not tell its name");
+        viommuLibvirtSetError(self->calls, error, "libvirt defined the domain, but does not tell its name");
     return name;
 }

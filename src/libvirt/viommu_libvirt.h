@@ -69,3 +69,21 @@ bool viommuLibvirtDetach(viommuLibvirtDomain *dom, const char *xml, unsigned fla
 /* Defines @xml, after validating it against libvirt's schema if @validate; returns the domain's
  * name. Free with g_free. */
 char *viommuLibvirtDefine(viommuLibvirt *conn, const char *xml, bool validate, GError **error);
+
+/* A running domain of QEMU, and its monitor. */
+typedef struct viommuLibvirtMonitor viommuLibvirtMonitor;
+
+/* Looks up @name as virsh does: by number, UUID or name. Refused (VIOMMU_ERROR_REFUSED) if there is none, or it is
+ * not running, or runs in no QEMU. Needs VIOMMU_LIBVIRT_WRITE to be asked anything. Borrows @conn; free with
+ * viommuLibvirtMonitorFree before it. */
+viommuLibvirtMonitor *viommuLibvirtMonitorOpen(viommuLibvirt *conn, const char *name, GError **error);
+void viommuLibvirtMonitorFree(viommuLibvirtMonitor *dom);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(viommuLibvirtMonitor, viommuLibvirtMonitorFree)
+
+/* The XML as it runs. Free with g_free. */
+char *viommuLibvirtMonitorXML(viommuLibvirtMonitor *dom, GError **error);
+
+/* QEMU's answer to the QMP command @command, which libvirt passes on as it is; libvirt taints the domain by that
+ * (custom-monitor). Errors are VIOMMU_ERROR_LIBVIRT. After @seconds without answer the call is given up, which leaves
+ * the connection unusable, and a thread behind. Free with g_free. */
+char *viommuLibvirtMonitorAsk(viommuLibvirtMonitor *dom, const char *command, unsigned seconds, GError **error);
