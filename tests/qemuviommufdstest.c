@@ -86,6 +86,30 @@ testNone(void)
         g_assert_cmpstr(value(args, i), ==, value(before, i));
 }
 
+static void
+testFdOf(void)
+{
+    static const struct {
+        const char *value;
+        int fd;
+    } cases[] = {
+        { "{\"driver\":\"vfio-pci\",\"id\":\"hostdev0\",\"iommufd\":\"iommufd0\",\"fd\":\"16\"}", 16 },
+        { "{\"driver\":\"vfio-pci\",\"id\":\"hostdev1\",\"iommufd\":\"iommufd0\",\"fd\":\"17\"}", -1 },
+        { "{\"driver\":\"vfio-pci\",\"id\":\"hostdev0\",\"host\":\"0000:01:00.0\"}", -1 },
+        { "{\"driver\":\"vfio-pci\",\"id\":\"hostdev0\",\"fd\":\"-1\"}", -1 },
+        { "{\"driver\":\"vfio-pci\",\"id\":\"hostdev0\",\"fd\":\"name\"}", -1 },
+        { "{\"driver\":\"vfio-pci\",\"id\":\"hostdev0\",\"fd\":16}", -1 },
+        { "{\"qom-type\":\"iommufd\",\"id\":\"hostdev0\",\"fd\":\"16\"}", -1 },
+        { "vfio-pci,id=hostdev0,fd=16", -1 },
+        { "{\"driver\":", -1 },
+        { "", -1 },
+    };
+    size_t i;
+
+    for (i = 0; i < G_N_ELEMENTS(cases); i++)
+        g_assert_cmpint(qemuViommuFdOf(cases[i].value, "hostdev0"), ==, cases[i].fd);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -93,5 +117,6 @@ main(int argc, char **argv)
     g_test_set_nonfatal_assertions();
     g_test_add_func("/qemu/fds", testFds);
     g_test_add_func("/qemu/fds/none", testNone);
+    g_test_add_func("/qemu/fds/of", testFdOf);
     return g_test_run();
 }

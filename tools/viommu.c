@@ -18,8 +18,9 @@
 #include <unistd.h>
 
 static const viommuCmd *const commands[] = {
-    &viommuCmdHost,   &viommuCmdRecord, &viommuCmdPlan,   &viommuCmdExpand, &viommuCmdArgv, &viommuCmdCheck,
-    &viommuCmdDefine, &viommuCmdAttach, &viommuCmdDetach, &viommuCmdRun,    &viommuCmdHelp, &viommuCmdComplete, NULL,
+    &viommuCmdHost,   &viommuCmdRecord, &viommuCmdPlan,   &viommuCmdExpand, &viommuCmdArgv,   &viommuCmdCheck,
+    &viommuCmdDefine, &viommuCmdAttach, &viommuCmdDetach, &viommuCmdRun,    &viommuCmdVerify, &viommuCmdHelp,
+    &viommuCmdComplete, NULL,
 };
 
 #define QEMU_DIALECTS "native|rfc-v3|rfc-accel|rfc-nested|rfc-machine"
@@ -47,6 +48,7 @@ static struct {
     gboolean persistent;
     gboolean bind;
     char *user;
+    char *qmp;
     gboolean help;
     gboolean version;
 } given;
@@ -115,6 +117,9 @@ static const struct {
         "bind the host devices to vfio-pci, and give them back at the end", NULL } },
     { VIOMMU_OPTION_RUN,
       { "user", 0, 0, G_OPTION_ARG_STRING, &given.user, "run QEMU as this user", "NAME" } },
+    { VIOMMU_OPTION_QMP,
+      { "qmp", 0, 0, G_OPTION_ARG_FILENAME, &given.qmp,
+        "ask the QEMU behind this socket of a monitor, without libvirt", "SOCKET" } },
     { 0, { "quiet", 'q', 0, G_OPTION_ARG_NONE, &given.quiet, "no warnings and notes", NULL } },
     { 0, { "help", 'h', 0, G_OPTION_ARG_NONE, &given.help, "show this help", NULL } },
     { 0, { "version", 'V', 0, G_OPTION_ARG_NONE, &given.version, "show the version", NULL } },
@@ -279,6 +284,7 @@ readValues(const viommuCmd *cmd, viommuOptions *opts)
     opts->persistent = given.persistent;
     opts->bind = given.bind;
     opts->user = given.user;
+    opts->qmp = given.qmp;
     if (given.current + given.persistent + (given.live || given.config) > 1)
         return g_strdup("--current, --persistent, and --live or --config exclude one another");
     if (given.probe && given.host)
@@ -406,5 +412,9 @@ main(int argc, char **argv)
     wrong = readValues(cmd, &opts);
     if (wrong)
         return usage(cmd, wrong);
+    if ((cmd->options & VIOMMU_OPTION_QMP) && (count > 0) == !!opts.qmp)
+        return usage(cmd, "either a domain or --qmp is needed, and not both");
+    if (opts.qmp && opts.connect)
+        return usage(cmd, "--qmp asks no libvirt: leave out --connect, or --qmp");
     return runCommand(cmd, &opts, argv + 1);
 }

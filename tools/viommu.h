@@ -34,6 +34,7 @@ typedef enum {
     VIOMMU_OPTION_AFFECT = 1 << 11,
     VIOMMU_OPTION_DRY_ATTACH = 1 << 12,
     VIOMMU_OPTION_DIFF = 1 << 13, /* with it --libvirt-version, which goes with nothing else there */
+    VIOMMU_OPTION_QMP = 1 << 14, /* --qmp, in place of the argument */
 } viommuOptionSet;
 
 typedef struct {
@@ -54,6 +55,7 @@ typedef struct {
     bool persistent;
     bool bind;           /* these two: of run */
     const char *user;    /* NULL: who calls */
+    const char *qmp;     /* of verify; NULL: not given */
     viommuDialect dialect;
     qemuViommuDialect qemuDialect; /* NONE: not given */
     viommuPolicy policy;
@@ -92,6 +94,7 @@ extern const viommuCmd viommuCmdHost;
 extern const viommuCmd viommuCmdPlan;
 extern const viommuCmd viommuCmdRecord;
 extern const viommuCmd viommuCmdRun;
+extern const viommuCmd viommuCmdVerify;
 
 /* All commands in the order of the help, ending with NULL; and the one of that name, or NULL. */
 const viommuCmd *const *viommuCmdTable(void);

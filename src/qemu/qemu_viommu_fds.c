@@ -6,8 +6,13 @@
 #include "qemu_viommu_fds.h"
 
 #include "qemu_viommu_args.h"
+#include "qemu_viommu_json.h"
 
+#include <limits.h>
 #include <string.h>
+
+/* Opening brackets of a device's properties: one object, and lists in it that a vfio-pci has not. */
+#define OPENING_MAX 100
 
 /* The properties of @arg if it is in JSON and of that option and kind, else NULL. Free with json_object_unref. */
 static JsonObject *
@@ -98,4 +103,18 @@ qemuViommuGiveFds(GPtrArray *args, int iommufd, const GArray *fds)
         else if (device && next < fds->len)
             setFd(arg, device, g_array_index(fds, int, next++));
     }
+}
+
+int
+qemuViommuFdOf(const char *value, const char *id)
+{
+    g_autoptr(JsonNode) node = value[0] == '{' ? qemuViommuJsonParse(value, OPENING_MAX) : NULL;
+    JsonObject *props = node && JSON_NODE_HOLDS_OBJECT(node) ? json_node_get_object(node) : NULL;
+    const char *fd = qemuViommuJsonString(props, "fd");
+    guint64 number;
+
+    if (!fd || g_strcmp0(qemuViommuJsonString(props, "driver"), "vfio-pci") != 0 ||
+        g_strcmp0(qemuViommuJsonString(props, "id"), id) != 0)
+        return -1;
+    return g_ascii_string_to_unsigned(fd, 10, 0, INT_MAX, &number, NULL) ? (int)number : -1;
 }

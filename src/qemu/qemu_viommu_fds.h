@@ -16,3 +16,7 @@ char *qemuViommuFdMissing(const GPtrArray *args);
 /* Gives each of them its descriptor in the place of the address, and the iommufd object @iommufd (-1: opens its own).
  * @fds: of int, in the order of qemuViommuFdDevices. */
 void qemuViommuGiveFds(GPtrArray *args, int iommufd, const GArray *fds);
+
+/* The descriptor that @value, a value of "-device" in JSON, gives to the vfio-pci device @id; -1: it is about something
+ * else. */
+int qemuViommuFdOf(const char *value, const char *id);

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * A QEMU that is reached by the socket of its monitor (-qmp unix:PATH,server=on,wait=off), without libvirt.
+ */
+#pragma once
+
+#include <glib.h>
+#include <sys/types.h>
+
+typedef struct viommuQmp viommuQmp;
+
+/* Connects to @path and waits at most @seconds for QMP's greeting. Errors are VIOMMU_ERROR_LIBVIRT. Free with
+ * viommuQmpFree. */
+viommuQmp *viommuQmpOpen(const char *path, unsigned seconds, GError **error);
+void viommuQmpFree(viommuQmp *qmp);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(viommuQmp, viommuQmpFree)
+
+/* The answer to @command, a line of JSON; events are passed over. Free with g_free. */
+char *viommuQmpAsk(viommuQmp *qmp, const char *command, unsigned seconds, GError **error);
+
+/* The address of the host device that QEMU's process was given as @id by a descriptor, as "viommu run" does it; NULL
+ * if that cannot be told or may not be looked at. Free with g_free. */
+char *viommuQmpFindHost(const viommuQmp *qmp, const char *id);
