@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """viommu verify and monitors that are not as they should be. Usage: verify-test.py VIOMMU SOURCE_ROOT
 
-A stand-in for QEMU answers as one does (tests/livedata), or with something else.
+A stand-in for QEMU answers with what a real one said (tests/livedata), or with something else.
 """
 
 import contextlib
@@ -60,7 +60,7 @@ class Cases:
     def __init__(self, tap, viommu, root, directory):
         self.tap, self.viommu, self.directory = tap, viommu, directory
         self.data = os.path.join(root, "tests", "livedata")
-        self.answers = recorded(os.path.join(self.data, "made-right.live"))
+        self.answers = recorded(os.path.join(self.data, "host.live"))
 
     def good(self, command):
         if "qmp_capabilities" in command:
