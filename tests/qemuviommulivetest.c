@@ -271,6 +271,35 @@ testLoop(void)
     g_assert_true(!find(live, "d0")->root && !find(live, "d0")->vsmmu);
 }
 
+/* The process has another device open than the one that is said. */
+static void
+testOpened(void)
+{
+    g_autoptr(GHashTable) answers = makeAnswers();
+    g_autoptr(virSysfs) fs = testHostParse("sys/bus/pci/devices\n");
+    g_autoptr(virSMMUTopology) topo = virSMMUTopologyRead(fs, NULL);
+    g_autoptr(GPtrArray) findings = viommuFindingsNew();
+    g_autoptr(GPtrArray) devices = NULL;
+    g_autoptr(qemuViommuLive) live = NULL;
+    qemuViommuVerifyContext context = { 0 };
+    g_autofree char *said = NULL;
+    size_t i;
+
+    set(answers, GET("d0", "host"), TEXT("0002:01:00.0"));
+    live = walk(answers, NULL);
+    for (i = 0; i < live->devices->len; i++) {
+        qemuViommuLiveDevice *dev = g_ptr_array_index(live->devices, i);
+
+        dev->haveOpened = virPCIAddrParse("0002:02:00.0", &dev->opened);
+    }
+    context.live = live;
+    context.host = topo;
+    devices = qemuViommuVerify(&context, findings);
+    said = describe(devices, findings);
+    g_assert_nonnull(strstr(said, "error: V02: device 'd0' (0002:01:00.0) is '0002:02:00.0' by the descriptor that "
+                                  "QEMU has\n"));
+}
+
 static const struct {
     const char *command;
     const char *answer;
@@ -367,6 +396,7 @@ main(int argc, char **argv)
     g_test_add_func("/live/tree", testTree);
     g_test_add_func("/live/older-names", testOlderNames);
     g_test_add_func("/live/loop", testLoop);
+    g_test_add_func("/live/opened", testOpened);
     g_test_add_func("/live/answers", testAnswers);
     g_test_add_func("/live/limits", testLimits);
     path = g_test_build_filename(G_TEST_DIST, "livedata", NULL);

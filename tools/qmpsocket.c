@@ -1,16 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Lines to and from a monitor, each within a time; and the process behind it.
+ * Lines to and from a monitor, each within a time.
  */
 #include "qmpsocket.h"
 
-#include "qemu_viommu_fds.h"
 #include "qemu_viommu_json.h"
 #include "qemu_viommu_live.h"
 #include "viommuerror.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -18,16 +16,12 @@
 #include <unistd.h>
 
 #define CHUNK 65536
-#define VFIO_DEVICES "/dev/vfio/devices/"
 
 /* Events between two answers; a guest makes some, and not that many in the time of one. */
 #define EVENTS_MAX 1000
 
 /* Opening brackets of a line. Whoever reads an answer has a limit of its own. */
 #define OPENING_MAX 5000
-
-/* Largest command line that is read: that of Linux for one string and a bit. */
-#define CMDLINE_MAX (4 * 1024 * 1024)
 
 struct viommuQmp {
     int fd;
@@ -193,60 +187,11 @@ viommuQmpAsk(viommuQmp *qmp, const char *command, unsigned seconds, GError **err
     return sendText(qmp, line, end, error) ? readAnswer(qmp, end, error) : NULL;
 }
 
-/* ---- the process */
-
-/* The words of its command line, each ending with NUL; NULL if it may not be looked at. */
-static GByteArray *
-readCommandLine(pid_t pid)
-{
-    g_autofree char *path = g_strdup_printf("/proc/%d/cmdline", (int)pid);
-    g_autoptr(GByteArray) bytes = g_byte_array_new();
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    guint8 chunk[CHUNK / 16];
-    ssize_t n = -1;
-
-    while (fd >= 0 && bytes->len < CMDLINE_MAX && (n = read(fd, chunk, sizeof(chunk))) > 0)
-        g_byte_array_append(bytes, chunk, (guint)n);
-    if (fd >= 0)
-        close(fd);
-    if (n < 0)
-        return NULL;
-    g_byte_array_append(bytes, (const guint8 *)"", 1);
-    return g_steal_pointer(&bytes);
-}
-
-/* The address of the device behind descriptor @fd of the process, or NULL. */
-static char *
-findDevice(pid_t pid, int fd)
-{
-    g_autofree char *path = g_strdup_printf("/proc/%d/fd/%d", (int)pid, fd);
-    g_autofree char *node = g_file_read_link(path, NULL);
-    g_autofree char *link = NULL;
-    g_autofree char *device = NULL;
-
-    if (!node || !g_str_has_prefix(node, VFIO_DEVICES))
-        return NULL;
-    link = g_strdup_printf("/sys/class/vfio-dev/%s/device", node + strlen(VFIO_DEVICES));
-    device = g_file_read_link(link, NULL);
-    return device ? g_path_get_basename(device) : NULL;
-}
-
-char *
-viommuQmpFindHost(const viommuQmp *qmp, const char *id)
+pid_t
+viommuQmpPid(const viommuQmp *qmp)
 {
     struct ucred peer = { 0 };
     socklen_t len = sizeof(peer);
-    g_autoptr(GByteArray) words = NULL;
-    size_t at;
 
-    if (getsockopt(qmp->fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0 || peer.pid <= 0)
-        return NULL;
-    words = readCommandLine(peer.pid);
-    for (at = 0; words && at < words->len; at += strlen((const char *)words->data + at) + 1) {
-        int fd = qemuViommuFdOf((const char *)words->data + at, id);
-
-        if (fd >= 0)
-            return findDevice(peer.pid, fd);
-    }
-    return NULL;
+    return getsockopt(qmp->fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) == 0 ? peer.pid : 0;
 }

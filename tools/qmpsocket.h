@@ -18,6 +18,5 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(viommuQmp, viommuQmpFree)
 /* The answer to @command, a line of JSON; events are passed over. Free with g_free. */
 char *viommuQmpAsk(viommuQmp *qmp, const char *command, unsigned seconds, GError **error);
 
-/* The address of the host device that QEMU's process was given as @id by a descriptor, as "viommu run" does it; NULL
- * if that cannot be told or may not be looked at. Free with g_free. */
-char *viommuQmpFindHost(const viommuQmp *qmp, const char *id);
+/* The process that made the socket; 0: not known. */
+pid_t viommuQmpPid(const viommuQmp *qmp);

@@ -6,6 +6,7 @@
 
 #include "json.h"
 #include "load.h"
+#include "qemuproc.h"
 #include "qmpsocket.h"
 #include "report.h"
 #include "table.h"
@@ -77,8 +78,26 @@ walk(const verifyPeer *peer, GError **error)
     return qemuViommuWalkEnd(self);
 }
 
+/* QEMU does not tell what is behind descriptors; its process does, to who may look at it. */
+static void
+findOpened(verifyRun *run, pid_t pid)
+{
+    size_t i;
+
+    for (i = 0; i < run->live->devices->len; i++) {
+        qemuViommuLiveDevice *dev = g_ptr_array_index(run->live->devices, i);
+
+        if (dev->kind == QEMU_VIOMMU_LIVE_ASSIGNED)
+            dev->haveOpened = viommuProcFindHost(pid, dev->id, &dev->opened);
+        if (!dev->haveOpened || dev->haveHost)
+            continue;
+        dev->host = dev->opened;
+        dev->haveHost = true;
+    }
+}
+
 static bool
-readDomain(verifyRun *run, viommuLibvirtMonitor *dom, GError **error)
+readDomain(verifyRun *run, const viommuOptions *opts, viommuLibvirtMonitor *dom, GError **error)
 {
     g_autofree char *text = viommuLibvirtMonitorXML(dom, error);
     g_autoptr(viommuDomain) parsed = text ? viommuDomainParse(text, strlen(text), error) : NULL;
@@ -89,6 +108,8 @@ readDomain(verifyRun *run, viommuLibvirtMonitor *dom, GError **error)
         return false;
     }
     qemuViommuLiveBind(run->live, parsed);
+    if (!opts->host && parsed->name)
+        findOpened(run, viommuProcOfDomain(parsed->name));
     run->asked = viommuDomainIsRequest(parsed) && !parsed->withdrawn && parsed->virtType == VIOMMU_VIRT_KVM;
     return true;
 }
@@ -107,24 +128,7 @@ askLibvirt(verifyRun *run, const viommuOptions *opts, GError **error)
         return false;
     peer.dom = dom;
     run->live = walk(&peer, error);
-    return run->live && readDomain(run, dom, error);
-}
-
-/* QEMU does not tell what is behind descriptors, its process does. */
-static void
-findHosts(verifyRun *run, const viommuQmp *qmp)
-{
-    size_t i;
-
-    for (i = 0; i < run->live->devices->len; i++) {
-        qemuViommuLiveDevice *dev = g_ptr_array_index(run->live->devices, i);
-        g_autofree char *name = NULL;
-
-        if (dev->kind != QEMU_VIOMMU_LIVE_ASSIGNED || dev->haveHost)
-            continue;
-        name = viommuQmpFindHost(qmp, dev->id);
-        dev->haveHost = name && virPCIAddrParse(name, &dev->host);
-    }
+    return run->live && readDomain(run, opts, dom, error);
 }
 
 static bool
@@ -138,7 +142,7 @@ askMonitor(verifyRun *run, const viommuOptions *opts, GError **error)
     run->live = walk(&peer, error);
     if (!run->live)
         return false;
-    findHosts(run, qmp);
+    findOpened(run, viommuQmpPid(qmp));
     return true;
 }
 
@@ -232,6 +236,7 @@ addMember(JsonBuilder *json, const qemuViommuVerified *item)
     viommuJsonString(json, "id", dev->id);
     viommuJsonString(json, "type", dev->type);
     viommuJsonString(json, "host", dev->haveHost ? virPCIAddrFormat(&dev->host, host) : NULL);
+    viommuJsonString(json, "opened", dev->haveOpened ? virPCIAddrFormat(&dev->opened, host) : NULL);
     viommuJsonString(json, "smmu", item->smmu ? item->smmu->name : NULL);
     viommuJsonString(json, "vsmmu", dev->vsmmu ? dev->vsmmu->id : NULL);
     viommuJsonString(json, "bus", rootName(dev));

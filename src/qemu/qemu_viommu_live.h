@@ -47,7 +47,9 @@ struct qemuViommuLiveDevice {
     char *iommufd;  /* id of the object; NULL: legacy VFIO */
     bool hotplugged;
     bool haveHost;
-    virPCIAddr host;
+    virPCIAddr host; /* as QEMU or libvirt says */
+    bool haveOpened;
+    virPCIAddr opened; /* what the process has behind its descriptor, if somebody has looked */
 };
 
 typedef struct {

@@ -247,8 +247,14 @@ static void
 verifyHost(verifier *self, qemuViommuVerified *item)
 {
     static const char remedy[] = "name a device that 'viommu host' lists below an SMMU";
+    const qemuViommuLiveDevice *dev = item->device;
+    char opened[VIR_PCI_ADDR_BUFLEN];
 
-    if (!item->device->haveHost) {
+    if (dev->haveHost && dev->haveOpened && virPCIAddrCompare(&dev->host, &dev->opened) != 0)
+        addAbout(self, item, "V02", VIOMMU_SEVERITY_ERROR, "what is said of the device is about another one",
+                 "restart the domain",
+                 g_strdup_printf("is '%s' by the descriptor that QEMU has", virPCIAddrFormat(&dev->opened, opened)));
+    if (!dev->haveHost) {
         item->verdict = QEMU_VIOMMU_UNKNOWN;
         addAbout(self, item, "V02", VIOMMU_SEVERITY_NOTE, NULL, NULL,
                  g_strdup("is a host device of which is not known which one"));
