@@ -300,6 +300,26 @@ testOpened(void)
                                   "QEMU has\n"));
 }
 
+static void
+testMediated(void)
+{
+    g_autoptr(GHashTable) answers = makeAnswers();
+    g_autoptr(virSysfs) fs = testHostParse("sys/bus/pci/devices\n");
+    g_autoptr(virSMMUTopology) topo = virSMMUTopologyRead(fs, NULL);
+    g_autoptr(GPtrArray) findings = viommuFindingsNew();
+    g_autoptr(GPtrArray) devices = NULL;
+    g_autoptr(qemuViommuLive) live = NULL;
+    qemuViommuVerifyContext context = { 0 };
+
+    set(answers, GET("d0", "sysfsdev"), TEXT("/sys/bus/mdev/devices/5d3f4a1e-0000-4000-8000-000000000001"));
+    live = walk(answers, NULL);
+    context.live = live;
+    context.host = topo;
+    devices = qemuViommuVerify(&context, findings);
+    g_assert_cmpuint(devices->len, ==, 0);
+    g_assert_cmpuint(findings->len, ==, 0);
+}
+
 static const struct {
     const char *command;
     const char *answer;
@@ -397,6 +417,7 @@ main(int argc, char **argv)
     g_test_add_func("/live/older-names", testOlderNames);
     g_test_add_func("/live/loop", testLoop);
     g_test_add_func("/live/opened", testOpened);
+    g_test_add_func("/live/mediated", testMediated);
     g_test_add_func("/live/answers", testAnswers);
     g_test_add_func("/live/limits", testLimits);
     path = g_test_build_filename(G_TEST_DIST, "livedata", NULL);

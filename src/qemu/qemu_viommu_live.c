@@ -320,6 +320,8 @@ takeText(qemuViommuLiveDevice *dev, askKind kind, const char *text)
         dev->iommufd = g_strdup(qemuViommuLiveName(text));
     else
         takeHost(dev, text);
+    if (kind == ASK_SYSFS)
+        dev->mediated = !dev->haveHost;
 }
 
 /* A vSMMU with another name for its bus is asked again. */

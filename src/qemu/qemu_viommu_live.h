@@ -46,6 +46,7 @@ struct qemuViommuLiveDevice {
     const qemuViommuLiveDevice *vsmmu; /* that serves its root bus; NULL: none */
     char *iommufd;  /* id of the object; NULL: legacy VFIO */
     bool hotplugged;
+    bool mediated;  /* made by a driver of the host (mdev): no PCI device there, and none of ours */
     bool haveHost;
     virPCIAddr host; /* as QEMU or libvirt says */
     bool haveOpened;

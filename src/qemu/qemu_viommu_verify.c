@@ -330,7 +330,7 @@ collect(verifier *self)
         qemuViommuVerified *item;
 
         self->nested = self->nested || (dev->kind == QEMU_VIOMMU_LIVE_VSMMU && dev->accel);
-        if (dev->kind != QEMU_VIOMMU_LIVE_ASSIGNED)
+        if (dev->kind != QEMU_VIOMMU_LIVE_ASSIGNED || dev->mediated)
             continue;
         item = g_new0(qemuViommuVerified, 1);
         item->device = dev;
