@@ -25,6 +25,7 @@ import probe
 import runalone
 import throughservice
 import unable
+import verify
 from aptsource import Unavailable
 from machine import HostError
 from tap import Tap, skipAll
@@ -39,6 +40,7 @@ GROUPS = {
     "service": (throughservice.SCENARIOS, "nesting"),
     "probe": (probe.SCENARIOS, "nesting"),
     "run": (runalone.SCENARIOS, "nesting"),
+    "verify": (verify.SCENARIOS, "nesting"),
     "classes": (classpage.SCENARIOS, "nesting"),
     "stock-kernel": (unable.ON_STOCK, "stock"),
     "no-canwbs": ({**unable.ON_NO_CANWBS, **probe.ON_NO_CANWBS}, "no-canwbs"),

@@ -1,0 +1,196 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Scenarios: viommu verify of guests that run, rightly placed and otherwise."""
+
+import json
+import re
+
+import runalone
+from classes import bus, drive, of, onBus, port, smmu
+from guest import CONSOLE, LOG, NAME, NVRAM, QEMU_LOG, VARIABLES, Guest, domain, hostdev
+from hotplug import SPARE
+from placement import request
+from world import ScenarioError, endPlaced, givenBack, startPlaced
+
+URI = "qemu:///system"
+QMP = "/tmp/verify-qmp"
+# How long viommu waits for a monitor, and some.
+LATE_SECONDS = 40
+
+
+def verify(world, *words):
+    """(exit status, {host address: device}, [(class, severity)]) of viommu verify."""
+    words = words or ("--connect", URI, NAME)
+    done = world.host.viommu("verify", "--format", "json", *words)
+    if done.returncode not in (0, 1):
+        raise ScenarioError(f"viommu verify: status {done.returncode}: {done.stderr}")
+    result = json.loads(done.stdout)
+    return (done.returncode, {device["host"]: device for device in result["devices"]},
+            [(finding["id"], finding["severity"]) for finding in result["findings"]])
+
+
+def isRight(tap, world, name, serials, when, *words, opened=True):
+    """Nothing is found, and each device is below a vSMMU that no device of another SMMU is below."""
+    status, devices, findings = verify(world, *words)
+    tap.ok(status == 0 and not findings, f"{name}: nothing is found {when}", status, findings, devices)
+    problems = [f"{serial}: {devices.get(world.address(serial))}" for serial in serials
+                if devices.get(world.address(serial), {}).get("smmu") != world.hardware[serial].smmu]
+    problems += [f"{device}" for device in devices.values()
+                 if (device["verdict"], device["accel"], bool(device["iommufd"])) != ("right", True, True)]
+    # What the process has open is looked at for those that it was started with.
+    problems += [f"{device}" for device in devices.values()
+                 if device["opened"] != (None if device["hotplugged"] or not opened else device["host"])]
+    problems += [f"{one} and {other}" for one in devices.values() for other in devices.values()
+                 if (one["smmu"] == other["smmu"]) != (one["vsmmu"] == other["vsmmu"])]
+    tap.ok(len(devices) == len(serials), f"{name}: all devices are seen {when}", devices)
+    tap.noProblems(problems, f"{name}: each is right {when}")
+
+
+def right(tap, world, name):
+    """Two SMMUs, three drives, and a fourth that comes to a spare port."""
+    serials = ("B0", "B1", "C0")
+    xml = domain([hostdev(world.address(serial)) for serial in serials] + [SPARE])
+    plan, guest, _ = startPlaced(tap, world, name, xml, 2)
+    isRight(tap, world, name, serials, "in a placed guest")
+    said = world.host.run("cat", QEMU_LOG).stdout
+    tap.ok("tainted: custom-monitor" in said, f"{name}: libvirt taints the domain by that", said)
+    spare = [vsmmu["sparePorts"][0] for vsmmu in plan["vsmmus"] if vsmmu["host"] == world.hardware["C1"].smmu]
+    tap.ok(world.attach("C1", spare[0]).returncode == 0, f"{name}: a drive of the same SMMU is attached")
+    isRight(tap, world, name, serials + ("C1",), "with one that came later")
+    hotplugged = [address for address, device in verify(world)[1].items() if device["hotplugged"]]
+    tap.ok(hotplugged == [world.address("C1")], f"{name}: it is known as one that came later", hotplugged)
+    text = world.host.viommu("verify", "--connect", URI, NAME).stdout
+    lines = [line for line in text.splitlines() if re.search(r"\bright$", line)]
+    tap.ok(len(lines) == len(serials) + 1, f"{name}: the table has a line for each", text)
+    stands(tap, world, name)
+    endPlaced(tap, world, name, guest, list(serials) + ["C1"])
+    done = world.host.viommu("verify", "--connect", URI, "no-such-domain")
+    tap.ok(done.returncode == 1 and not done.stdout and "no-such-domain" in done.stderr,
+           f"{name}: a domain that there is not is refused", done)
+
+
+def stands(tap, world, name):
+    """A QEMU that stands still, and one that goes on."""
+    world.host.sh("kill -STOP $(pgrep -x qemu-system-aar)")
+    try:
+        done = world.host.run("timeout", str(LATE_SECONDS), "/t/viommu", "verify", "--connect", URI, NAME)
+    finally:
+        world.host.sh("kill -CONT $(pgrep -x qemu-system-aar)")
+    tap.ok(done.returncode == 3 and not done.stdout and "gives no answer" in done.stderr,
+           f"{name}: a QEMU that stands still is an error, and nothing is waited for without end", done)
+    tap.ok(verify(world)[0] == 0, f"{name}: when it goes on it is verified as before")
+
+
+def startAsIs(world, name, xml):
+    """Defines and starts a domain past viommu."""
+    for words, stdin in ((("define", "/dev/stdin"), xml), (("start", NAME), "")):
+        done = world.host.virsh(*words, stdin=stdin)
+        if done.returncode:
+            raise ScenarioError(f"virsh {words[0]}: {done.stderr}")
+
+
+def errors(findings):
+    return {id_ for id_, severity in findings if severity == "error"}
+
+
+def isFound(tap, world, name, wanted, wrong):
+    """These classes are found, as viommu check finds them in the running domain, about these drives."""
+    status, devices, findings = verify(world)
+    tap.ok(status == 1 and errors(findings) == wanted, f"{name}: {' '.join(sorted(wanted))} is found", status, findings)
+    known = {(finding["id"], finding["severity"]) for finding in
+             world.check(world.host.virsh("dumpxml", NAME).stdout)[1]} - {("V02", "note")}
+    known = {item for item in known if item[1] != "note"}
+    tap.ok(known == set(findings), f"{name}: viommu check finds the same", known, findings)
+    found = {address for address, device in devices.items() if device["verdict"] == "wrong"}
+    tap.ok(found == {world.address(serial) for serial in wrong}, f"{name}: {' '.join(wrong)} and no other is wrong",
+           devices)
+
+
+def asIs(parts, wanted, wrong, serials):
+    """The scenario of a domain with a misplacement."""
+    def scenario(tap, world, name):
+        startAsIs(world, name, of(*parts)(world))
+        isFound(tap, world, name, wanted, wrong)
+        world.host.virsh("destroy", NAME)
+        givenBack(tap, world, name, serials)
+        world.tidy()
+    return scenario
+
+
+def onRoot(index):
+    """A drive on pcie.0 by legacy VFIO."""
+    return lambda world: hostdev(world.address("A0"), "<driver name='vfio' iommufd='no'/>" + onBus(index))
+
+
+TWO = (bus(1, 200), port(2, 1), port(3, 1, 1), bus(4, 100), port(5, 4), port(6, 4, 1), smmu(1), smmu(4))
+
+
+def swapped(tap, world, name):
+    """A placed domain in which two drives have changed places, started by virsh."""
+    serials = ("B0", "B1", "B2", "C0", "C1")
+    expanded = world.host.viommu("expand", "-", stdin=request(serials, world)).stdout
+    places = [re.search(r"<source>\s*<address [^>]*bus='0x%s'[^>]*/>\s*</source>\s*(<address [^>]*/>)"
+                        % world.address(serial)[5:7], expanded)[1] for serial in ("B2", "C1")]
+    one, other = places
+    xml = expanded.replace(one, "@").replace(other, one).replace("@", other)
+    startAsIs(world, name, xml)
+    _, devices, findings = verify(world)
+    tap.ok(findings == [("V01", "error")] * 2, f"{name}: V01 is found twice", findings)
+    place = {serial: devices[world.address(serial)] for serial in serials}
+    tap.ok(place["B2"]["vsmmu"] == place["C0"]["vsmmu"] != place["B0"]["vsmmu"] == place["C1"]["vsmmu"],
+           f"{name}: both are seen below each other's vSMMU", devices)
+    tap.ok(place["B2"]["verdict"] == place["C1"]["verdict"] == "wrong" and place["B0"]["verdict"] == "right",
+           f"{name}: both are wrong", devices)
+    tap.ok(("V01", "error") in [(finding["id"], finding["severity"]) for finding in
+                                world.check(world.host.virsh("dumpxml", NAME).stdout)[1]],
+           f"{name}: viommu check finds V01 in the domain")
+    world.host.virsh("destroy", NAME)
+    givenBack(tap, world, name, serials)
+    world.tidy()
+
+
+def plugged(tap, world, name):
+    """A right guest, to which virsh attaches a drive of another SMMU, as in hotplug-wrong."""
+    plan, guest, _ = startPlaced(tap, world, name, domain([hostdev(world.address("B0")), SPARE]), 1)
+    isRight(tap, world, name, ("B0",), "before")
+    done = world.attach("C0", plan["vsmmus"][0]["sparePorts"][0])
+    tap.ok(done.returncode == 0, f"{name}: virsh says that it is attached", done.stderr)
+    isFound(tap, world, name, {"V01"}, ("C0",))
+    world.host.virsh("destroy", NAME)
+    givenBack(tap, world, name, ["B0", "C0"])
+    world.tidy()
+
+
+def alone(tap, world, name):
+    """Guests without libvirt: QEMU opens the devices itself, or viommu run gives them to it."""
+    serials = runalone.SERIALS
+    runalone.prepare(world, serials)
+    monitor = f"unix:{QMP},server=on,wait=off"
+    runalone.start(world, "--bind", "--user", runalone.USER, runalone.FILE, "--", "-qmp", monitor)
+    Guest(world.host).awaitBoot()
+    isRight(tap, world, name, serials, "in a guest of viommu run", "--qmp", QMP)
+    world.host.sh(f"kill -TERM $(cat {runalone.PID})")
+    runalone.status(world)
+    runalone.tidy(world)
+    givenBack(tap, world, name, serials)
+    command = world.host.viommu("argv", "--full", "-", stdin=request(serials, world)).stdout.rstrip()
+    world.bind(serials, "vfio-pci")
+    world.host.sh(f"rm -f {CONSOLE} {LOG} {QMP}; cp {VARIABLES} {NVRAM}")
+    world.host.sh(f"{command} -daemonize -pidfile /run/e2e-qemu.pid -qmp {monitor}")
+    isRight(tap, world, name, serials, "in a guest whose QEMU has opened them", "--qmp", QMP, opened=False)
+    world.host.sh("pid=$(cat /run/e2e-qemu.pid); kill $pid; while [ -e /proc/$pid ]; do sleep 0.2; done")
+    world.bind(serials)
+    world.host.sh(f"rm -f {CONSOLE} {LOG} {NVRAM} {QMP}")
+    givenBack(tap, world, name, serials)
+
+
+SCENARIOS = {
+    "verify-right": right,
+    "verify-swapped": swapped,
+    "verify-root": asIs((*TWO, drive("B0", 2), drive("B1", 3), drive("C0", 5), drive("C1", 6),
+                         port(7, 0, 7), drive("A0", 7)), {"V05"}, ("A0",), ("B0", "B1", "C0", "C1", "A0")),
+    "verify-legacy": asIs((*TWO, drive("B0", 2), drive("C0", 5), drive("B1", 3), drive("C1", 6),
+                           port(7, 0, 7), onRoot(7)), {"V05"}, ("A0",), ("B0", "B1", "C0", "C1", "A0")),
+    "verify-group": asIs((bus(1, 200), port(2, 1), drive("BS", 2), smmu(1)), {"V16"}, ("BS",), ("BS",)),
+    "verify-hotplug": plugged,
+    "verify-alone": alone,
+}
