@@ -22,6 +22,22 @@ findPlaced(const viommuDomain *dom, const viommuVSMMU *vsmmu)
     return NULL;
 }
 
+/* The note of an SMMU that this host does not have, whose bus @vsmmu has now; or NULL. */
+static const viommuPlaced *
+findRenamed(const viommuInput *input, const viommuVSMMU *vsmmu)
+{
+    const viommuDomain *dom = input->dom;
+    size_t i;
+
+    for (i = 0; i < dom->placed->len; i++) {
+        const viommuPlaced *placed = g_ptr_array_index(dom->placed, i);
+
+        if (placed->controller == vsmmu->controller)
+            return virSMMUTopologyFindSMMU(input->host->topo, placed->smmu) ? NULL : placed;
+    }
+    return NULL;
+}
+
 static void
 appendAddr(GString *out, const viommuGuestAddr *addr)
 {
@@ -56,13 +72,21 @@ appendDevice(GString *out, const viommuPlanDevice *dev)
 }
 
 static void
-appendVSMMU(GString *out, const viommuDomain *dom, const viommuVSMMU *vsmmu)
+appendVSMMU(GString *out, const viommuInput *input, const viommuVSMMU *vsmmu)
 {
-    const char *how = findPlaced(dom, vsmmu) ? "kept" : vsmmu->generated ? "added" : "on your bus";
+    const viommuPlaced *renamed = findRenamed(input, vsmmu);
+    const char *how = findPlaced(input->dom, vsmmu) ? "kept" : vsmmu->generated ? "added" : "on your bus";
     size_t i;
 
-    g_string_append_printf(out, "  vSMMU for %s %s: expander bus %u (busNr %u), %u root port%s\n",
-                           vsmmu->smmu->name, how, vsmmu->controller, vsmmu->busNr,
+    g_string_append_printf(out, "  vSMMU for %s ", vsmmu->smmu->name);
+    if (renamed) {
+        g_string_append(out, "in the place of that for ");
+        virTextAppendClean(out, renamed->smmu);
+        g_string_append(out, ", which this host does not have");
+    } else {
+        g_string_append(out, how);
+    }
+    g_string_append_printf(out, ": expander bus %u (busNr %u), %u root port%s\n", vsmmu->controller, vsmmu->busNr,
                            vsmmu->ports->len, vsmmu->ports->len == 1 ? "" : "s");
     for (i = 0; i < vsmmu->devices->len; i++)
         appendDevice(out, g_ptr_array_index(vsmmu->devices, i));
@@ -76,15 +100,18 @@ appendVSMMU(GString *out, const viommuDomain *dom, const viommuVSMMU *vsmmu)
 
 /* Those of an earlier expansion that the plan no longer has. */
 static void
-appendRemoved(GString *out, const viommuDomain *dom, const viommuPlan *plan)
+appendRemoved(GString *out, const viommuInput *input, const viommuPlan *plan)
 {
+    const viommuDomain *dom = input->dom;
     size_t i, j;
 
     for (i = 0; i < dom->placed->len; i++) {
         const viommuPlaced *placed = g_ptr_array_index(dom->placed, i);
 
         for (j = 0; j < plan->vsmmus->len; j++) {
-            if (findPlaced(dom, g_ptr_array_index(plan->vsmmus, j)) == placed)
+            const viommuVSMMU *vsmmu = g_ptr_array_index(plan->vsmmus, j);
+
+            if (findPlaced(dom, vsmmu) == placed || findRenamed(input, vsmmu) == placed)
                 break;
         }
         if (j < plan->vsmmus->len)
@@ -132,8 +159,8 @@ defineText(viommuInput *input, const char *text, const viommuPlacement *placemen
     if (placement->byArguments)
         appendArguments(out, plan);
     for (i = 0; !placement->byArguments && i < plan->vsmmus->len; i++)
-        appendVSMMU(out, input->dom, g_ptr_array_index(plan->vsmmus, i));
-    appendRemoved(out, input->dom, plan);
+        appendVSMMU(out, input, g_ptr_array_index(plan->vsmmus, i));
+    appendRemoved(out, input, plan);
     return VIOMMU_EXIT_DONE;
 }
 

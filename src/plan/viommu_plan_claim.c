@@ -98,6 +98,68 @@ claimByAddress(planState *state, planGroup *owners[])
     }
 }
 
+/* The group that all host devices below @expander are of; NULL: of none, or of several. */
+static planGroup *
+findOnlyGroup(const planState *state, const viommuController *expander)
+{
+    planGroup *only = NULL;
+    size_t i;
+    size_t j;
+
+    for (i = 0; i < state->groups->len; i++) {
+        planGroup *group = g_ptr_array_index(state->groups, i);
+
+        for (j = 0; j < group->devices->len; j++) {
+            const planDevice *item = g_ptr_array_index(group->devices, j);
+
+            if (!item->device->hasAddr ||
+                viommuDomainFindExpander(state->dom, item->device->addr.bus) != expander)
+                continue;
+            if (only && only != group)
+                return NULL;
+            only = group;
+        }
+    }
+    return only;
+}
+
+static bool
+isOwner(const planGroup *group, planGroup *owners[])
+{
+    size_t i;
+
+    for (i = 0; i <= PLAN_INDEX_MAX; i++) {
+        if (owners[i] == group)
+            return true;
+    }
+    return false;
+}
+
+/* Where the host has no SMMU of the noted name, it has got another one, or the domain has come from another host: the
+ * bus stays with the devices below it. */
+static void
+claimRenamed(planState *state, planGroup *owners[])
+{
+    size_t i;
+
+    for (i = 0; i < state->dom->placed->len; i++) {
+        const viommuPlaced *placed = g_ptr_array_index(state->dom->placed, i);
+        const viommuController *expander = viommuDomainFindController(state->dom, placed->controller);
+        planGroup *group;
+
+        if (!expander || expander->model != VIOMMU_PCI_EXPANDER || owners[expander->index] ||
+            virSMMUTopologyFindSMMU(state->host, placed->smmu))
+            continue;
+        group = findOnlyGroup(state, expander);
+        if (!group || isOwner(group, owners))
+            continue;
+        owners[expander->index] = group;
+        planReason(state, "P12", group->smmu->name,
+                   "expander bus %u stays: it was made for '%s', which this host does not have, and its devices are behind this one now",
+                   expander->index, placed->smmu);
+    }
+}
+
 static bool
 isPort(const planState *state, unsigned controller)
 {
@@ -304,6 +366,7 @@ planClaimBuses(planState *state)
     size_t i;
 
     claimByWord(state, owners);
+    claimRenamed(state, owners);
     claimByAddress(state, owners);
     restoreNoted(state, owners);
     checkKept(state);
