@@ -53,9 +53,10 @@ isSameAddr(const viommuGuestAddr *a, const viommuGuestAddr *b)
 }
 
 static void
-appendDevice(GString *out, const viommuPlanDevice *dev)
+appendDevice(GString *out, const viommuDomain *dom, const viommuPlanDevice *dev)
 {
     const viommuDevice *was = dev->device;
+    const char *noted = viommuDomainNotedSMMU(dom, was->key);
 
     g_string_append_printf(out, "    %s ", dev->host->name);
     if (!was->hasAddr) {
@@ -68,6 +69,10 @@ appendDevice(GString *out, const viommuPlanDevice *dev)
         g_string_append(out, " to ");
     }
     appendAddr(out, &dev->addr);
+    if (noted && strcmp(noted, dev->host->smmu->name) != 0) {
+        g_string_append(out, ", was behind ");
+        virTextAppendClean(out, noted);
+    }
     g_string_append_c(out, '\n');
 }
 
@@ -89,7 +94,7 @@ appendVSMMU(GString *out, const viommuInput *input, const viommuVSMMU *vsmmu)
     g_string_append_printf(out, ": expander bus %u (busNr %u), %u root port%s\n", vsmmu->controller, vsmmu->busNr,
                            vsmmu->ports->len, vsmmu->ports->len == 1 ? "" : "s");
     for (i = 0; i < vsmmu->devices->len; i++)
-        appendDevice(out, g_ptr_array_index(vsmmu->devices, i));
+        appendDevice(out, input->dom, g_ptr_array_index(vsmmu->devices, i));
     for (i = 0; i < vsmmu->ports->len; i++) {
         const viommuPlanPort *port = g_ptr_array_index(vsmmu->ports, i);
 

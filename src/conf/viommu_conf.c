@@ -657,6 +657,22 @@ isPlacedPort(const viommuPlaced *placed, const viommuController *controller)
     return false;
 }
 
+const char *
+viommuDomainNotedSMMU(const viommuDomain *dom, const char *key)
+{
+    size_t i, j;
+
+    for (i = 0; i < dom->placed->len; i++) {
+        const viommuPlaced *placed = g_ptr_array_index(dom->placed, i);
+
+        for (j = 0; j < placed->ports->len; j++) {
+            if (g_strcmp0(((viommuPlacedPort *)g_ptr_array_index(placed->ports, j))->device, key) == 0)
+                return placed->smmu;
+        }
+    }
+    return NULL;
+}
+
 bool
 viommuDomainIsGenerated(const viommuDomain *dom, const viommuController *controller)
 {

@@ -272,6 +272,10 @@ viommuIOMMU *viommuDomainFindSMMU(const viommuDomain *dom, unsigned index);
  * expander bus, or a root port on the bus that it was made for. */
 bool viommuDomainIsGenerated(const viommuDomain *dom, const viommuController *controller);
 
+/* The SMMU that the host device of that key was behind when it was placed, as our metadata says; NULL: it does not.
+ * Borrowed. */
+const char *viommuDomainNotedSMMU(const viommuDomain *dom, const char *key);
+
 /* The name of @model in XML. */
 const char *viommuPCIModelName(viommuPCIModel model);
 

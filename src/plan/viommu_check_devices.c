@@ -9,6 +9,21 @@
 
 #include <string.h>
 
+/* Where it was when the domain was placed tells which of the host's devices it is now. */
+static void
+checkAbsent(viommuChecker *checker, const viommuCheckSeat *seat)
+{
+    const char *noted = viommuDomainNotedSMMU(checker->dom, seat->device->key);
+    g_autofree char *anew = viommuCheckAnew(checker->dom, "write the address that 'viommu host' shows for it now, and ");
+
+    if (!noted)
+        viommuWordsAdd(checker->findings, VIOMMU_WORDS_ABSENT, seat->line, seat->what, NULL);
+    else
+        viommuFindingsAdd(checker->findings, "V02", VIOMMU_SEVERITY_ERROR, seat->line,
+                          "libvirt cannot start the domain: the device is not found", anew,
+                          "%s is not on this host; it was behind '%s' when it was placed", seat->what, noted);
+}
+
 static void
 checkHost(viommuChecker *checker, const viommuCheckSeat *seat)
 {
@@ -17,7 +32,7 @@ checkHost(viommuChecker *checker, const viommuCheckSeat *seat)
     if (!seat->device->haveSource)
         return;
     if (!seat->host) {
-        viommuWordsAdd(checker->findings, VIOMMU_WORDS_ABSENT, seat->line, seat->what, NULL);
+        checkAbsent(checker, seat);
         return;
     }
     smmu = seat->host->smmu;

@@ -60,22 +60,75 @@ commonSMMU(const viommuCheckVSMMU *vsmmu, const viommuCheckSeat **ret_first)
     return best;
 }
 
+/* The SMMU that @vsmmu was made for, as our metadata says; NULL: it does not. */
+static const char *
+notedSMMU(const viommuChecker *checker, const viommuCheckVSMMU *vsmmu)
+{
+    size_t i;
+
+    for (i = 0; vsmmu->bus && i < checker->dom->placed->len; i++) {
+        const viommuPlaced *placed = g_ptr_array_index(checker->dom->placed, i);
+
+        if (placed->controller == vsmmu->bus->index)
+            return placed->smmu;
+    }
+    return NULL;
+}
+
+/* True if the devices below @vsmmu are behind more than one SMMU. */
+static bool
+isMixed(const viommuCheckVSMMU *vsmmu, const char *common)
+{
+    size_t i;
+
+    for (i = 0; i < vsmmu->seats->len; i++) {
+        const char *name = smmuOf(g_ptr_array_index(vsmmu->seats, i));
+
+        if (name && strcmp(name, common) != 0)
+            return true;
+    }
+    return false;
+}
+
+/* Since the domain was placed, devices or SMMUs have got other addresses: @seat is behind @name, and its vSMMU for
+ * @noted. */
+static void
+addMoved(viommuChecker *checker, const viommuCheckVSMMU *vsmmu, const viommuCheckSeat *seat, const char *name,
+         const char *noted, const char *words)
+{
+    g_autofree char *remedy =
+        viommuCheckAnew(checker->dom, "if it is still the device that is meant (see 'viommu host'), ");
+    bool gone = !virSMMUTopologyFindSMMU(checker->context->host, noted);
+
+    viommuFindingsAdd(checker->findings, "V01", VIOMMU_SEVERITY_ERROR, seat->line, words, remedy,
+                      "%s is behind '%s', but below the vSMMU (line %u) that was placed for '%s'%s", seat->what, name,
+                      vsmmu->iommu->line, noted, gone ? ", which this host does not have" : "");
+}
+
 static void
 checkMixed(viommuChecker *checker, const viommuCheckVSMMU *vsmmu)
 {
+    static const char moved[] = "QEMU starts, with the features and the NUMA node that were chosen for another SMMU; the "
+                                "address may be that of another device by now";
     const viommuCheckSeat *first = NULL;
     const char *common = commonSMMU(vsmmu, &first);
-    const char *wanted = vsmmu->iommu->source;
+    const char *noted = vsmmu->iommu->source ? NULL : notedSMMU(checker, vsmmu);
+    const char *wanted = noted ? noted : vsmmu->iommu->source;
     const char *words = vsmmu->accel ? mixed : split;
     size_t i;
 
+    if (noted && common && !isMixed(vsmmu, common))
+        words = moved;
     for (i = 0; common && i < vsmmu->seats->len; i++) {
         const viommuCheckSeat *seat = g_ptr_array_index(vsmmu->seats, i);
         const char *name = smmuOf(seat);
 
         if (!name || strcmp(name, wanted ? wanted : common) == 0)
             continue;
-        if (wanted)
+        /* What was put beside the others is to go elsewhere, and what has moved is to be followed. */
+        if (noted && (strcmp(common, noted) != 0 || viommuDomainNotedSMMU(checker->dom, seat->device->key)))
+            addMoved(checker, vsmmu, seat, name, noted, words);
+        else if (wanted && !noted)
             viommuFindingsAdd(checker->findings, "V01", VIOMMU_SEVERITY_ERROR, seat->line, words,
                               "give it an address below the vSMMU of its own SMMU",
                               "%s is behind '%s', but below the vSMMU for '%s' (line %u)",

@@ -74,6 +74,9 @@ viommuCheckBus *viommuCheckerAddBus(viommuChecker *checker, unsigned index, viom
 /* The vSMMU above @seat, or NULL. */
 viommuCheckVSMMU *viommuCheckSeatVSMMU(const viommuCheckSeat *seat);
 
+/* @before and the command that places an expanded domain anew, for a remedy. Free with g_free. */
+char *viommuCheckAnew(const viommuDomain *dom, const char *before);
+
 /* True if @iommu stands for the whole machine: libvirt makes it "-machine iommu=smmuv3". */
 bool viommuCheckIsLegacy(const viommuIOMMU *iommu);
 

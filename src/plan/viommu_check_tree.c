@@ -270,6 +270,14 @@ viommuCheckerInit(viommuChecker *checker, const viommuDomain *dom,
     addVSMMUs(checker);
 }
 
+char *
+viommuCheckAnew(const viommuDomain *dom, const char *before)
+{
+    g_autofree char *name = g_shell_quote(dom->name ? dom->name : "DOMAIN");
+
+    return g_strdup_printf("%splace the domain anew: virsh dumpxml --inactive %s | viommu define -", before, name);
+}
+
 void
 viommuCheckerClear(viommuChecker *checker)
 {

@@ -31,7 +31,14 @@ findHostDevice(planState *state, const viommuDevice *device)
     const virSMMUDevice *host = virSMMUTopologyFindDevice(state->host, &device->source);
 
     if (!host) {
-        viommuWordsAdd(state->findings, VIOMMU_WORDS_ABSENT, device->line, device->what, NULL);
+        const char *noted = viommuDomainNotedSMMU(state->dom, device->key);
+
+        if (noted)
+            planRefuse(state, "V02", device->line, "libvirt cannot start the domain: the device is not found",
+                       "write the address that 'viommu host' shows for it now",
+                       "%s is not on this host; it was behind '%s' when it was placed", device->what, noted);
+        else
+            viommuWordsAdd(state->findings, VIOMMU_WORDS_ABSENT, device->line, device->what, NULL);
         return NULL;
     }
     if (!host->smmu) {
