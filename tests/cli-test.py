@@ -2,11 +2,11 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Runs viommu for every directory of tests/cli and compares what it says and how it exits.
 
-Usage: cli-test.py VIOMMU SOURCE_ROOT
+Usage: cli-test.py VIOMMU SOURCE_ROOT VIOMMU_HOOK
 
-A case is a directory: cmd (one line, as for a shell; paths from the top of the source), stdin, stdout,
-stderr, status. A file that is not there is empty; no status is 0. VIOMMU_TEST_REGENERATE=1 rewrites what differs, and
-still fails."""
+A case is a directory: cmd (one line, as for a shell; "< FILE" may be its end; paths from the top of the
+source), stdin, stdout, stderr, status. A file that is not there is empty; no status is 0.
+VIOMMU_TEST_REGENERATE=1 rewrites what differs, and still fails."""
 
 import difflib
 import os
@@ -19,11 +19,14 @@ import tempfile
 EXPECTED = ('stdout', 'stderr', 'status')
 
 
-def run(viommu, root, case, home):
+def run(programs, root, case, home):
     words = shlex.split((case / 'cmd').read_text())
-    assert words[0] == 'viommu', f'{case}/cmd does not start with viommu'
+    assert words[0] in programs, f'{case}/cmd starts with none of {sorted(programs)}'
     stdin = case / 'stdin'
-    done = subprocess.run([viommu, *words[1:]], cwd=root, capture_output=True, check=False, timeout=60,
+    if '<' in words[-2:]:
+        stdin = root / words[-1]
+        words = words[:-2]
+    done = subprocess.run([programs[words[0]], *words[1:]], cwd=root, capture_output=True, check=False, timeout=60,
                           input=stdin.read_bytes() if stdin.exists() else b'',
                           env={'LC_ALL': 'C.UTF-8', 'HOME': home, 'XDG_RUNTIME_DIR': home,
                                'PATH': os.environ['PATH']})
@@ -45,14 +48,15 @@ def rewrite(case, name, data):
 
 
 def main():
-    viommu, root = os.path.abspath(sys.argv[1]), pathlib.Path(sys.argv[2]).resolve()
+    root = pathlib.Path(sys.argv[2]).resolve()
+    programs = {'viommu': os.path.abspath(sys.argv[1]), 'viommu-hook': os.path.abspath(sys.argv[3])}
     cases = sorted(p.parent for p in (root / 'tests' / 'cli').glob('*/cmd'))
     regenerate = os.environ.get('VIOMMU_TEST_REGENERATE')
     failed = 0
     print(f'1..{len(cases)}')
     with tempfile.TemporaryDirectory() as home:
         for number, case in enumerate(cases, 1):
-            got = run(viommu, root, case, home)
+            got = run(programs, root, case, home)
             wrong = [name for name in EXPECTED if got[name] != expected(case, name)]
             print(f'{"not " if wrong else ""}ok {number} - {case.name}')
             failed += bool(wrong)

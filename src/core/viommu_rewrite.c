@@ -95,9 +95,8 @@ viommuRewriteAsk(viommuRewrite *self, viommuQuestion question, const char *name,
     return false;
 }
 
-/* "line 12: V16: what is wrong (what would happen); what to change" */
-static void
-appendFinding(GString *out, const viommuFinding *f)
+void
+viommuRewriteAppendFinding(GString *out, const viommuFinding *f)
 {
     if (f->line)
         g_string_append_printf(out, "line %u: ", f->line);
@@ -114,6 +113,23 @@ appendFinding(GString *out, const viommuFinding *f)
     }
 }
 
+void
+viommuRewriteDropLines(GPtrArray *findings)
+{
+    g_autoptr(GRegex) lines =
+        g_regex_new(" \\(line [0-9]+\\)|,? (first )?in line [0-9]+", 0, 0, NULL);
+    size_t i;
+
+    for (i = 0; i < findings->len; i++) {
+        viommuFinding *f = g_ptr_array_index(findings, i);
+        char *text = g_regex_replace_literal(lines, f->text, -1, 0, "", 0, NULL);
+
+        f->line = 0;
+        g_free(f->text);
+        f->text = text;
+    }
+}
+
 bool
 viommuRewriteRefuse(viommuRewrite *self, const GPtrArray *findings,
                     viommuRewriteVerdict *ret_verdict)
@@ -125,7 +141,7 @@ viommuRewriteRefuse(viommuRewrite *self, const GPtrArray *findings,
         const viommuFinding *f = g_ptr_array_index(findings, i);
         g_autoptr(GString) text = g_string_new(NULL);
 
-        appendFinding(text, f);
+        viommuRewriteAppendFinding(text, f);
         /* The running domain and its configuration have much in common. */
         if (f->severity != VIOMMU_SEVERITY_ERROR || strstr(self->words->str, text->str))
             continue;

@@ -143,22 +143,11 @@ isKnown(const GPtrArray *known, const viommuFinding *f)
     return false;
 }
 
-/* Lines are of libvirt's XML with the device in it, which nobody sees; what is there has a name beside its line. */
+/* Lines are of libvirt's XML with the device in it; what is there has a name beside its line. */
 static bool
 refuseWithoutLines(viommuRewrite *self, GPtrArray *findings, viommuRewriteVerdict *ret_verdict)
 {
-    g_autoptr(GRegex) lines =
-        g_regex_new(" \\(line [0-9]+\\)|,? (first )?in line [0-9]+", 0, 0, NULL);
-    size_t i;
-
-    for (i = 0; i < findings->len; i++) {
-        viommuFinding *f = g_ptr_array_index(findings, i);
-        char *text = g_regex_replace_literal(lines, f->text, -1, 0, "", 0, NULL);
-
-        f->line = 0;
-        g_free(f->text);
-        f->text = text;
-    }
+    viommuRewriteDropLines(findings);
     return viommuRewriteRefuse(self, findings, ret_verdict);
 }
 

@@ -12,8 +12,8 @@
 static const char *const askingWords[] = { "smmuv3", "viommu", NULL };
 static const char *const policyWords[] = { "smmuv3", "viommu", "hostdev", "network", NULL };
 
-static const char *const *
-wordsOf(viommuPolicy policy)
+const char *const *
+viommuRewriteAskingWords(viommuPolicy policy)
 {
     return policy == VIOMMU_POLICY_OFF ? askingWords : policyWords;
 }
@@ -101,7 +101,7 @@ expand(viommuRewrite *self, const char *text, size_t len, const viommuPlacement 
     viommuPolicy policy = self->context->policy;
     viommuDomain *dom;
 
-    if (!viommuRewriteMayAsk(text, len, wordsOf(policy)))
+    if (!viommuRewriteMayAsk(text, len, viommuRewriteAskingWords(policy)))
         return true;
     g_clear_pointer(&self->placement, viommuPlacementFree);
     g_clear_pointer(&self->dom, viommuDomainFree);
@@ -208,7 +208,7 @@ rewriteEmbedded(viommuRewrite *self)
     size_t at = 0;
     size_t i;
 
-    if (!viommuRewriteMayAsk(self->text, self->len, wordsOf(self->context->policy)))
+    if (!viommuRewriteMayAsk(self->text, self->len, viommuRewriteAskingWords(self->context->policy)))
         return verdict;
     xml = viommuXMLParse(self->text, self->len, &error);
     if (!xml) {

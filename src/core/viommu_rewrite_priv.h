@@ -53,6 +53,15 @@ bool viommuRewriteNeedHost(viommuRewrite *self, const viommuDomain *dom,
 /* True if @text, which may be any, may ask for something, which takes one of @words; they end with NULL. */
 bool viommuRewriteMayAsk(const char *text, size_t len, const char *const *words);
 
+/* The words without which no domain asks, itself or by @policy. */
+const char *const *viommuRewriteAskingWords(viommuPolicy policy);
+
+/* "line 12: V16: what is wrong (what would happen); to fix it, what to change" */
+void viommuRewriteAppendFinding(GString *out, const viommuFinding *f);
+
+/* Takes the lines out of @findings: they are of XML that nobody sees. */
+void viommuRewriteDropLines(GPtrArray *findings);
+
 /* A text that may ask for something could not be read, for @error, which is freed: refuses it, as it cannot be passed
  * on unseen. Returns true where libvirt cannot read it either, and will say so. */
 bool viommuRewriteUnreadable(viommuRewrite *self, GError *error, viommuRewriteVerdict *ret_verdict);

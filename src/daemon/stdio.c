@@ -38,7 +38,7 @@ main(int argc, char **argv)
                                   .counts = &counts };
     int status;
 
-    if (!viommuProgramBegin("viommu-stdio", summary, entries, &argc, &argv, &status))
+    if (!viommuProgramBegin("viommu-stdio", NULL, summary, entries, &argc, &argv, &status))
         return status;
     if (isatty(STDIN_FILENO))
         return viommuProgramFail(

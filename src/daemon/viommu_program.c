@@ -16,11 +16,19 @@ viommuProgramFail(int status, const char *text)
     return status;
 }
 
+int
+viommuProgramMisused(const char *name, const char *text)
+{
+    viommuProgramFail(VIOMMU_PROGRAM_USAGE, text);
+    fprintf(stderr, "See '%s --help'.\n", name);
+    return VIOMMU_PROGRAM_USAGE;
+}
+
 bool
-viommuProgramBegin(const char *name, const char *summary, const GOptionEntry *entries, int *argc,
+viommuProgramBegin(const char *name, const char *args, const char *summary, const GOptionEntry *entries, int *argc,
                    char ***argv, int *ret_status)
 {
-    g_autoptr(GOptionContext) context = g_option_context_new(NULL);
+    g_autoptr(GOptionContext) context = g_option_context_new(args);
     g_autoptr(GError) error = NULL;
     gboolean showVersion = FALSE;
     const GOptionEntry version[] = {
@@ -33,11 +41,10 @@ viommuProgramBegin(const char *name, const char *summary, const GOptionEntry *en
     g_option_context_set_summary(context, summary);
     g_option_context_add_main_entries(context, entries, NULL);
     g_option_context_add_main_entries(context, version, NULL);
-    if (g_option_context_parse(context, argc, argv, &error) && *argc > 1)
+    if (g_option_context_parse(context, argc, argv, &error) && !args && *argc > 1)
         g_set_error(&error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE, "unexpected argument '%s'", (*argv)[1]);
     if (error) {
-        *ret_status = viommuProgramFail(VIOMMU_PROGRAM_USAGE, error->message);
-        fprintf(stderr, "See '%s --help'.\n", name);
+        *ret_status = viommuProgramMisused(name, error->message);
         return false;
     }
     if (showVersion)

@@ -6,6 +6,7 @@
 
 #include "viommu_end.h"
 #include "viommu_rpc_message.h"
+#include "viommu_sysfs.h"
 #include "viommu_upstream.h"
 
 #include <errno.h>
@@ -37,30 +38,10 @@ viommuSignalFD(const int *signals)
     return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 }
 
-/* With the registers of viommud.conf, which nobody can ask the kernel for here. */
 static virSysfs *
 openHost(const void *data, GError **error)
 {
-    const viommuConfig *config = data;
-    g_autoptr(virSysfs) fs = virSysfsOpenRoot("/", error);
-    g_autofree char *text = NULL;
-    virSysfs *registers;
-    gsize len = 0;
-
-    if (!fs || !config->registers)
-        return g_steal_pointer(&fs);
-    if (!g_file_get_contents(config->registers, &text, &len, error)) {
-        g_prefix_error(error, "the registers of viommud.conf, which 'viommu record --probe' writes: ");
-        return NULL;
-    }
-    registers = virSysfsNewManifest(text, len, error);
-    if (!registers) {
-        g_prefix_error(error, "the registers of viommud.conf, which 'viommu record --probe' writes, in '%s': ",
-                       config->registers);
-        return NULL;
-    }
-    virSysfsSetProbed(fs, registers);
-    return g_steal_pointer(&fs);
+    return viommuSysfsOpen(data, "/", error);
 }
 
 /* The kernel counts what it announces to udev: devices that come and go, and drivers that are bound

@@ -348,7 +348,7 @@ main(int argc, char **argv)
     g_autoptr(GError) error = NULL;
     int status;
 
-    if (!viommuProgramBegin("viommud", summary, entries, &argc, &argv, &status))
+    if (!viommuProgramBegin("viommud", NULL, summary, entries, &argc, &argv, &status))
         return status;
     if (!viommuConfigLoad(state.config, configPath, &error))
         return viommuProgramFail(VIOMMU_PROGRAM_UNREACHABLE, error->message);

@@ -301,8 +301,8 @@ checkServed(viommuChecker *checker, const viommuCheckSeat *seat, bool legacy)
     } else if (legacy && !emulator) {
         viommuFindingsAdd(
             checker->findings, "V05", VIOMMU_SEVERITY_ERROR, seat->line, noMap,
-            "ask for nested translation by <iommu model='smmuv3' nested='yes'/>, or remove "
-            "the iommu",
+            "ask for nested translation by <iommu model='smmuv3' nested='yes'/> through viommu, as libvirt drops the "
+            "attribute, or remove the iommu",
             "%s is below an smmuv3 for the whole machine, which has no accel", seat->what);
     }
 }
