@@ -19,7 +19,7 @@ import urllib.parse
 from describedhost import HostError
 from golden import TESTS
 
-PROGRAMS = ("viommud", "viommu-stdio")
+PROGRAMS = ("viommud", "viommu-stdio", "viommu-hook")
 DIRECTORY = "/run/viommu-programs"
 SOCKETS = "/run/viommu"
 START_SECONDS, STOP_SECONDS = 30, 60
