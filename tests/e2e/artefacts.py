@@ -191,7 +191,7 @@ def image(suite=SUITE):
     return os.path.join(cached("e2e-image", inputs, build), "host.img")
 
 
-PROGRAMS = ("tools/viommu", "src/daemon/viommud", "src/daemon/viommu-stdio")
+PROGRAMS = ("tools/viommu", "src/daemon/viommud", "src/daemon/viommu-stdio", "src/daemon/viommu-hook")
 CROSS_FILE = """[binaries]
 c = '{triplet}-gcc'
 ar = '{triplet}-ar'

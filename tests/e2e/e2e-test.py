@@ -18,6 +18,7 @@ import traceback
 import stackpath  # noqa: F401, the modules of tests/stack
 import artefacts
 import classpage
+import hook
 import hotplug
 import override
 import placement
@@ -38,6 +39,7 @@ GROUPS = {
     "override": (override.SCENARIOS, "older"),
     "hotplug": (hotplug.SCENARIOS, "nesting"),
     "service": (throughservice.SCENARIOS, "nesting"),
+    "hook": (hook.SCENARIOS, "nesting"),
     "probe": (probe.SCENARIOS, "nesting"),
     "run": (runalone.SCENARIOS, "nesting"),
     "verify": (verify.SCENARIOS, "nesting"),

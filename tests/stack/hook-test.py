@@ -152,7 +152,8 @@ def testAutostart(tap, client):
     host = client.host
     with contextlib.ExitStack() as stack:
         names = [stack.enter_context(client.defined(xml)) for xml in (
-            placed("right", 5, (), REQUEST_ALL), tight(placed("tight", 6, (), REQUEST_ALL)), domain("plain", 7, (), PLAIN))]
+            placed("right", 5, (), REQUEST_ALL), tight(placed("tight", 6, (), REQUEST_ALL)),
+            domain("plain", 7, (), PLAIN))]
         for name in names:
             client.ask("autostart", name)
         os.unlink(host.path(AUTOSTARTED))       # libvirt starts them once in each boot of the host
