@@ -8,7 +8,8 @@
 
 #include "viommu_rewrite.h"
 
-/* The most bytes of words: libvirts before 12 cut errors at 1024, and put the call of the hook before them. */
+/* The most bytes of words: libvirt has cut errors at 1024 (VIR_ERROR_MAX_LENGTH), and puts the call of the hook before
+ * them. */
 #define VIOMMU_START_WORDS 700
 
 /* Judges the domain @text as libvirt prints it when it starts: PASS, or REFUSE with one line in *@ret_words (free
