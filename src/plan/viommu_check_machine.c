@@ -82,6 +82,27 @@ checkPlatform(viommuChecker *checker)
                        viommuCheckLine(checker, viommuXMLChild(dom->root, "features"), "gic"), NULL, NULL);
 }
 
+/* Half of a pair of interfaces of which this one goes and the other stays while the guest migrates: nothing else in a
+ * domain says that it is to. */
+static void
+checkTeaming(viommuChecker *checker)
+{
+    size_t i;
+
+    for (i = 0; checker->accel && i < checker->seats->len; i++) {
+        const viommuCheckSeat *seat = g_ptr_array_index(checker->seats, i);
+        const xmlNode *teaming =
+            seat->kind == VIOMMU_DEVICE_ASSIGNED && seat->device ? viommuXMLChild(seat->device->node, "teaming") : NULL;
+
+        if (teaming && g_strcmp0(viommuXMLAttr(teaming, "type"), "transient") == 0)
+            viommuFindingsAdd(checker->findings, "V18", VIOMMU_SEVERITY_NOTE, viommuXMLLine(checker->dom->xml, teaming),
+                              "QEMU refuses it: Migration not supported with SMMUv3 accelerator mode enabled",
+                              "shut the guest down, and define it on the other host: viommu define",
+                              "%s is one of a pair for migration, and a guest with accel vSMMUs can be neither migrated "
+                              "nor saved while it runs", seat->what);
+    }
+}
+
 /* What the 64-bit BARs of the assigned devices add up to at least, in KiB: no alignment, no
  * bridges. */
 static uint64_t
@@ -223,6 +244,7 @@ viommuCheckMachine(viommuChecker *checker)
         checkVersion(checker);
         checkPlatform(checker);
         checkFirmware(checker);
+        checkTeaming(checker);
     }
     checkWindow(checker);
 }
