@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Measures viommu and prints a table of ratios with the limit of each. Exit status 1: a limit was missed.
 
-Usage: bench.py SOURCE_ROOT VIOMMU PLANBENCH MAXRSS
+Usage: bench.py SOURCE_ROOT VIOMMU PLANBENCH MAXRSS VIOMMU_HOOK
 
 Everything is a ratio of two things measured here and now, or a count. Times are processor times (the least
 of several runs), so that other load counts for little. A row without limit is there to be known."""
@@ -89,11 +89,12 @@ def unpack(manifest, directory):
                 out.write(data)
 
 
-def processor_time(command):
+def processor_time(command, stdin=os.devnull):
     """The least seconds of user and system time that @command took."""
     least = None
     for _ in range(RUNS):
-        child = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        with open(stdin, encoding='utf-8') as given:
+            child = subprocess.Popen(command, stdin=given, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         _, status, usage = os.wait4(child.pid, 0)
         child.returncode = os.waitstatus_to_exitcode(status)
         if child.returncode:
@@ -115,7 +116,20 @@ def count_calls(command, scratch):
     sys.exit('bench.py: strace printed no total')
 
 
-def bench_host(table, root, viommu, scratch):
+def bench_hook(table, hook, viommu, scratch, planned):
+    """What libvirt waits for when a domain starts, on the host of bench_host(). @planned: time of 'viommu plan'."""
+    tree, placed, plain = f'{scratch}/host', f'{scratch}/placed.xml', f'{scratch}/plain.xml'
+    start = [hook, '--host', tree, 'guest', 'prepare', 'begin', '-']
+    expanded = subprocess.run([viommu, '--quiet', '--host', tree, 'expand', f'{scratch}/domain.xml'], check=True,
+                              capture_output=True, text=True).stdout
+    pathlib.Path(placed).write_text(expanded)
+    pathlib.Path(plain).write_text(DOMAIN.replace("<iommu model='smmuv3' nested='yes'/>", ''))
+    judged, passed = processor_time(start, placed), processor_time(start, plain)
+    table.add('viommu-hook of a domain with vSMMUs / viommu plan', judged / planned, 1.5)
+    table.add('viommu-hook of a domain with vSMMUs / of one without', judged / passed, 2, True)
+
+
+def bench_host(table, root, viommu, hook, scratch):
     """A host with 4096 PCI devices, laid out as a tree."""
     tree, domain = f'{scratch}/host', f'{scratch}/domain.xml'
     manifest = subprocess.run([sys.executable, f'{root}/tests/hosts/generate.py', '--devices', str(DEVICES)],
@@ -137,8 +151,10 @@ def bench_host(table, root, viommu, scratch):
     else:
         name, other = 'find -printf', ['find', devices, '-printf', '%p %l\\n']
     base = processor_time(other)
-    table.add(f'{name} / viommu plan (reads the map of the host)', base / processor_time(plan), 10, True)
+    planned = processor_time(plan)
+    table.add(f'{name} / viommu plan (reads the map of the host)', base / planned, 10, True)
     table.add(f'{name} / viommu host (lists every device)', base / processor_time(host))
+    bench_hook(table, hook, viommu, scratch, planned)
 
 
 def bench_memory(table, root, viommu, maxrss):
@@ -162,7 +178,7 @@ def bench_memory(table, root, viommu, maxrss):
 
 
 def main():
-    root, viommu, planbench, maxrss = pathlib.Path(sys.argv[1]), *sys.argv[2:5]
+    root, viommu, planbench, maxrss, hook = pathlib.Path(sys.argv[1]), *sys.argv[2:6]
     table = Table()
     lines = subprocess.run([planbench, root / 'tests' / 'hosts' / 'grace.sysfs',
                             root / 'tests' / 'qemuxml2argvdata' / 'nova-two-gpus.xml'],
@@ -170,7 +186,7 @@ def main():
     for what, value, limit in (line.split('\t') for line in lines):
         table.add(what, float(value), float(limit))
     with tempfile.TemporaryDirectory(prefix='viommu-bench-') as scratch:
-        bench_host(table, root, viommu, scratch)
+        bench_host(table, root, viommu, hook, scratch)
     bench_memory(table, root, viommu, maxrss)
     servicebench.measure(table, viommu)
     table.print()
