@@ -1,0 +1,75 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""No domain that viommu placed is stopped by viommu-hook on the host that it was placed for, or changed by it.
+
+Usage: hook-test.py VIOMMU_HOOK SOURCE_ROOT
+
+Every expansion of qemuxml2argvdata is given to the hook as libvirt would. What it says of others is in cli/hook-*."""
+
+import pathlib
+import re
+import subprocess
+import sys
+
+STALE = 'tests/checkdata/V01-fail-renamed.grace.xml'
+
+
+def run(hook, host, operation, domain, stdout=subprocess.PIPE):
+    with open(domain, encoding='utf-8') as given:
+        return subprocess.run([hook, '--host', host, 'guest', operation, 'begin', '-'], stdin=given, stdout=stdout,
+                              stderr=subprocess.PIPE, text=True, check=False, timeout=60)
+
+
+def expansions(root):
+    """[(file, host)] of the golden cases."""
+    found = []
+    for path in sorted((root / 'tests' / 'qemuxml2argvdata').glob('*.xml')):
+        parts = path.name.split('.')
+        host = root / 'tests' / 'hosts' / f'{parts[1]}.sysfs'
+        if len(parts) == 3 and host.exists():
+            found.append((path, host))
+    return found
+
+
+def is_unserved(text):
+    """A host device with an SMMU for the whole machine, of a domain that asks for nothing: QEMU does not start it."""
+    return 'urn:viommu:domain:1' not in text and 'pciBus=' not in text and \
+        re.search(r"<iommu model=.smmuv3.", text) and re.search(r"<(hostdev|interface type='hostdev')", text)
+
+
+def problems(hook, path, host):
+    wrong = []
+    unserved = is_unserved(path.read_text(encoding='utf-8'))
+    for operation in ('prepare', 'migrate', 'restore'):
+        done = run(hook, host, operation, path)
+        good = (done.returncode == 1 and 'viommu: V05: ' in done.stderr) if unserved else \
+            (done.returncode == 0 and not done.stderr)
+        if not good or done.stdout:
+            wrong.append(f'{operation}: status {done.returncode}: {done.stderr}{done.stdout[:200]}')
+    return wrong
+
+
+def no_room(hook, root):
+    """A filter that cannot print the whole domain fails."""
+    with open('/dev/full', 'w', encoding='utf-8') as full:
+        done = run(hook, root / 'tests' / 'hosts' / 'grace.sysfs', 'migrate', root / STALE, full)
+    return [] if done.returncode == 1 and 'cannot be written' in done.stderr else [f'{done.returncode}: {done.stderr}']
+
+
+def main():
+    hook, root = sys.argv[1], pathlib.Path(sys.argv[2]).resolve()
+    tests = [(path.name, lambda path=path, host=host: problems(hook, path, host)) for path, host in expansions(root)]
+    tests.append(('a full disk', lambda: no_room(hook, root)))
+    failed = 0
+    print(f'1..{len(tests)}')
+    for number, (name, test) in enumerate(tests, 1):
+        wrong = test()
+        print(f'{"not " if wrong else ""}ok {number} - {name}')
+        failed += bool(wrong)
+        for line in '\n'.join(wrong).splitlines():
+            print(f'# {line}')
+    return bool(failed or len(tests) < 2)
+
+
+if __name__ == '__main__':
+    sys.exit(main())
