@@ -10,7 +10,7 @@
 static void (*const classes[])(viommuChecker *checker) = {
     viommuCheckBuses,   viommuCheckAddresses, viommuCheckIOMMUs, viommuCheckPlacement,
     viommuCheckSpares,  viommuCheckFeatures,  viommuCheckBypass, viommuCheckMachine,
-    viommuCheckDevices, viommuCheckHardware,  viommuCheckHost,
+    viommuCheckDevices, viommuCheckHardware,  viommuCheckHost,   viommuCheckArguments,
 };
 
 void
