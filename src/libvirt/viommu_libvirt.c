@@ -177,11 +177,10 @@ findByID(viommuLibvirt *self, const char *name)
     return self->calls->virDomainLookupByID(self->conn, (int)id);
 }
 
-viommuLibvirtDomain *
-viommuLibvirtDomainFind(viommuLibvirt *self, const char *name, GError **error)
+virDomainPtr
+viommuLibvirtLookup(viommuLibvirt *self, const char *name, GError **error)
 {
     virDomainPtr found = findByID(self, name);
-    viommuLibvirtDomain *dom;
 
     if (!found && g_uuid_string_is_valid(name))
         found = self->calls->virDomainLookupByUUIDString(self->conn, name);
@@ -191,8 +190,18 @@ viommuLibvirtDomainFind(viommuLibvirt *self, const char *name, GError **error)
         g_autofree char *what = g_strdup_printf("cannot find the domain '%s'", name);
 
         viommuLibvirtSetError(self->calls, error, what);
-        return NULL;
     }
+    return found;
+}
+
+viommuLibvirtDomain *
+viommuLibvirtDomainFind(viommuLibvirt *self, const char *name, GError **error)
+{
+    virDomainPtr found = viommuLibvirtLookup(self, name, error);
+    viommuLibvirtDomain *dom;
+
+    if (!found)
+        return NULL;
     dom = g_new0(viommuLibvirtDomain, 1);
     dom->calls = self->calls;
     dom->dom = found;

@@ -29,29 +29,10 @@ typedef struct {
     GError *error;
 } monitorCall;
 
-static bool
-isNumber(const char *text)
-{
-    return *text && strlen(text) < 10 && strspn(text, "0123456789") == strlen(text);
-}
-
-static virDomainPtr
-lookup(const viommuLibvirt *conn, const char *name)
-{
-    virDomainPtr dom = NULL;
-
-    if (isNumber(name))
-        dom = conn->calls->virDomainLookupByID(conn->conn, (int)g_ascii_strtoll(name, NULL, 10));
-    if (!dom && g_uuid_string_is_valid(name))
-        dom = conn->calls->virDomainLookupByUUIDString(conn->conn, name);
-    return dom ? dom : conn->calls->virDomainLookupByName(conn->conn, name);
-}
-
 viommuLibvirtMonitor *
 viommuLibvirtMonitorOpen(viommuLibvirt *conn, const char *name, GError **error)
 {
     g_autoptr(viommuLibvirtMonitor) self = g_new0(viommuLibvirtMonitor, 1);
-    g_autofree char *what = g_strdup_printf("cannot look up the domain '%s'", name);
     int active;
 
     self->conn = conn;
@@ -60,10 +41,12 @@ viommuLibvirtMonitorOpen(viommuLibvirt *conn, const char *name, GError **error)
                             "this libvirt runs no QEMU: connect to one with --connect, such as qemu:///system");
         return NULL;
     }
-    self->dom = lookup(conn, name);
-    active = self->dom ? conn->calls->virDomainIsActive(self->dom) : -1;
+    self->dom = viommuLibvirtLookup(conn, name, error);
+    if (!self->dom)
+        return NULL;
+    active = conn->calls->virDomainIsActive(self->dom);
     if (active < 0) {
-        viommuLibvirtSetError(conn->calls, error, what);
+        viommuLibvirtSetError(conn->calls, error, "cannot ask libvirt whether the domain runs");
         return NULL;
     }
     if (active == 0) {

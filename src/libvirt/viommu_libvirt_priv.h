@@ -15,3 +15,6 @@ struct viommuLibvirt {
 
 /* Sets @error to "WHAT: libvirt's last words in this thread". */
 void viommuLibvirtSetError(const libvirtCalls *calls, GError **error, const char *what);
+
+/* The domain with that id, UUID or name, in this order, as virsh does; free it with virDomainFree. */
+virDomainPtr viommuLibvirtLookup(viommuLibvirt *conn, const char *name, GError **error);
