@@ -129,7 +129,7 @@ checkDomain(const viommuOptions *opts, const char *file, GString *out, GError **
 {
     g_autoptr(viommuInput) input = viommuInputNew(opts, file, error);
     g_autoptr(GPtrArray) findings = viommuFindingsNew();
-    viommuCheckContext context = { 0 };
+    viommuCheckContext context = { .saving = true };
 
     if (!input)
         return VIOMMU_EXIT_UNREACHABLE;

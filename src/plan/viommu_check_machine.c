@@ -82,25 +82,25 @@ checkPlatform(viommuChecker *checker)
                        viommuCheckLine(checker, viommuXMLChild(dom->root, "features"), "gic"), NULL, NULL);
 }
 
-/* Half of a pair of interfaces of which this one goes and the other stays while the guest migrates: nothing else in a
- * domain says that it is to. */
+/* What nobody who starts it is told: said once, of the first vSMMU. */
 static void
-checkTeaming(viommuChecker *checker)
+checkSaving(viommuChecker *checker)
 {
+    const viommuIOMMU *first = NULL;
     size_t i;
 
-    for (i = 0; checker->accel && i < checker->seats->len; i++) {
-        const viommuCheckSeat *seat = g_ptr_array_index(checker->seats, i);
-        const xmlNode *teaming =
-            seat->kind == VIOMMU_DEVICE_ASSIGNED && seat->device ? viommuXMLChild(seat->device->node, "teaming") : NULL;
+    for (i = 0; !first && i < checker->dom->iommus->len; i++) {
+        const viommuIOMMU *iommu = g_ptr_array_index(checker->dom->iommus, i);
 
-        if (teaming && g_strcmp0(viommuXMLAttr(teaming, "type"), "transient") == 0)
-            viommuFindingsAdd(checker->findings, "V18", VIOMMU_SEVERITY_NOTE, viommuXMLLine(checker->dom->xml, teaming),
-                              "QEMU refuses it: Migration not supported with SMMUv3 accelerator mode enabled",
-                              "shut the guest down, and define it on the other host: viommu define",
-                              "%s is one of a pair for migration, and a guest with accel vSMMUs can be neither migrated "
-                              "nor saved while it runs", seat->what);
+        if (iommu->accel == 1 || iommu->nested == 1)
+            first = iommu;
     }
+    if (first)
+        viommuFindingsAdd(checker->findings, "V18", VIOMMU_SEVERITY_NOTE, first->line,
+                          "QEMU refuses it: Migration not supported with SMMUv3 accelerator mode enabled",
+                          "shut the guest down for it, and on another host define it anew: viommu define",
+                          "with accel vSMMUs the guest can be neither migrated nor saved, nor snapshotted with its "
+                          "memory, while it runs");
 }
 
 /* What the 64-bit BARs of the assigned devices add up to at least, in KiB: no alignment, no
@@ -244,7 +244,8 @@ viommuCheckMachine(viommuChecker *checker)
         checkVersion(checker);
         checkPlatform(checker);
         checkFirmware(checker);
-        checkTeaming(checker);
+        if (checker->accel && checker->context->saving)
+            checkSaving(checker);
     }
     checkWindow(checker);
 }

@@ -4,8 +4,10 @@
 import collections
 import time
 
+import stackpath  # noqa: F401, the modules of tests/stack
 import topology
 from classes import BAD, BROKEN, DEFINE, HANGS, PANICS, QEMU, START, STARTS
+from golden import ofClass
 from guest import NAME, QEMU_LOG, Guest, GuestPanic
 from machine import HostError
 from world import ScenarioError
@@ -105,8 +107,7 @@ def judge(tap, case, outcome, text, drives, functions):
 def runCase(tap, world, case, found):
     """Runs one case; @found: whether viommu check must find it, or must not."""
     xml = case.xml(world)
-    findings = [(finding["severity"], finding["text"]) for finding in world.check(xml)[1]
-                if finding["id"] == case.id]
+    findings = ofClass(world.check(xml)[1], case.id)
     severe = any(severity != "note" for severity, _ in findings)
     tap.ok(severe == found, f"{case.id} {case.name}: viommu check "
            f"{'finds it' if found else 'does not know'}", findings)

@@ -56,6 +56,12 @@ def goldenPairs():
     return sorted(pairs, key=lambda pair: (pair.host, pair.name))
 
 
+def ofClass(findings, name):
+    """[(severity, text)] of what viommu check's JSON has of that class; notes only if there is nothing else."""
+    found = [(finding["severity"], finding["text"]) for finding in findings if finding["id"] == name]
+    return [finding for finding in found if finding[0] != "note"] or found
+
+
 def manifest(host):
     return os.path.join(TESTS, "hosts", f"{host}.sysfs")
 

@@ -19,7 +19,7 @@ import sys
 
 from describedhost import DescribedHost
 from domainxml import parse
-from golden import TESTS, emulatable, manifest, readText, viommu
+from golden import TESTS, emulatable, manifest, ofClass, readText, viommu
 from qemuargs import kindOf, machineProperties, nativeWords, objectOf, pairs, words
 from standins import NotStarted, askQemu, provideFiles, withStandIns
 from stockcases import CASES
@@ -109,8 +109,7 @@ def check(case, xml):
     """[(severity, text)] of the findings of the case's class."""
     report = json.loads(viommu(hostOf(case), "check", "--format", "json", "-", stdin=xml,
                                statuses=(0, 1)))
-    return [(finding["severity"], finding["text"]) for finding in report["findings"]
-            if finding["id"] == case.name[:3]]
+    return ofClass(report["findings"], case.name[:3])
 
 
 def tryCase(host, case):
