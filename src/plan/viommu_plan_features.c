@@ -370,39 +370,48 @@ spareWindow(const viommuVSMMU *vsmmu)
     return largest;
 }
 
-/* What all devices below @vsmmu need. */
+/* What all devices below @vsmmu need. Firmware gives each root bus a window of its own, which begins where the largest
+ * of its devices can; so what follows that one takes as much again (MdeModulePkg/Bus/Pci/PciHostBridgeDxe of EDK II).
+ * *@largest becomes the window of the largest, if it is larger. */
 static uint64_t
-vsmmuWindow(planState *state, viommuVSMMU *vsmmu)
+vsmmuWindow(planState *state, viommuVSMMU *vsmmu, uint64_t *largest)
 {
     uint64_t sum = 0;
-    uint64_t largest;
-    bool spare = false;
+    uint64_t own = 1;
+    uint64_t least = 0; /* that a port keeps */
+    uint64_t coming;
     size_t i;
 
     vsmmu->reserveKiB = planFindRequest(state, vsmmu->smmu, vsmmu->controller)->reserveKiB;
-    largest = spareWindow(vsmmu);
-    for (i = 0; i < vsmmu->devices->len; i++)
-        sum += deviceWindow(((viommuPlanDevice *)g_ptr_array_index(vsmmu->devices, i))->host);
+    coming = spareWindow(vsmmu);
     for (i = 0; i < vsmmu->ports->len; i++) {
         viommuPlanPort *port = g_ptr_array_index(vsmmu->ports, i);
 
         if (!port->spare)
             continue;
-        spare = true;
-        sum += largest;
-        port->reserve = largest;
+        least = RESERVE_MIN;
+        sum += coming;
+        own = MAX(own, powerOfTwo(coming));
+        port->reserve = coming;
     }
-    for (i = 0; spare && i < vsmmu->ports->len; i++) {
+    for (i = 0; i < vsmmu->devices->len; i++) {
+        uint64_t window = MAX(deviceWindow(((viommuPlanDevice *)g_ptr_array_index(vsmmu->devices, i))->host), least);
+
+        sum += window;
+        own = MAX(own, window);
+    }
+    for (i = 0; least && i < vsmmu->ports->len; i++) {
         viommuPlanPort *port = g_ptr_array_index(vsmmu->ports, i);
 
         if (!port->reserve)
-            port->reserve = RESERVE_MIN;
+            port->reserve = least;
     }
-    if (spare)
+    if (least)
         planReason(state, "P6", vsmmu->smmu->name,
                    "ports keep a 64-bit window (pref64-reserve), so that hotplug does not move the BARs "
                    "of their neighbours");
-    return sum;
+    *largest = MAX(*largest, own);
+    return (sum + own - 1) / own * own;
 }
 
 bool
@@ -410,14 +419,15 @@ planSizeWindow(planState *state)
 {
     const viommuController *root = viommuDomainFindRoot(state->dom);
     uint64_t user = root ? root->hole64KiB * KIB : 0;
-    uint64_t need = WINDOW_REST;
+    uint64_t largest = WINDOW_REST; /* what is in front of the first: pcie.0 */
+    uint64_t need = 0;
     size_t i;
 
     if (state->dom->ownsHole64)
         user = state->dom->userHole64KiB * KIB;
     for (i = 0; i < state->plan->vsmmus->len; i++)
-        need += vsmmuWindow(state, g_ptr_array_index(state->plan->vsmmus, i));
-    need = powerOfTwo(need);
+        need += vsmmuWindow(state, g_ptr_array_index(state->plan->vsmmus, i), &largest);
+    need = powerOfTwo(need + largest);
     if (root && (root->hole64Bad || (user && (user < WINDOW_MIN || powerOfTwo(user) != user)))) {
         planRefuse(state, "V19", root->line, "highmem-mmio-size is not a power of 2, or lower than 512 GiB",
                    "remove <pcihole64>; viommu writes it where it is needed",
