@@ -22,6 +22,7 @@ import hook
 import hotplug
 import override
 import placement
+import plugkilled
 import probe
 import runalone
 import throughservice
@@ -38,7 +39,7 @@ GROUPS = {
     "placement": ({**placement.SCENARIOS, **override.ON_NESTING, **unable.ON_NESTING}, "nesting"),
     "override": (override.SCENARIOS, "older"),
     "hotplug": (hotplug.SCENARIOS, "nesting"),
-    "service": (throughservice.SCENARIOS, "nesting"),
+    "service": ({**throughservice.SCENARIOS, **plugkilled.SCENARIOS}, "nesting"),
     "hook": (hook.SCENARIOS, "nesting"),
     "probe": (probe.SCENARIOS, "nesting"),
     "run": (runalone.SCENARIOS, "nesting"),

@@ -10,7 +10,8 @@ from world import ScenarioError, awaitGone, compareGuest, endPlaced, exchange
 
 SOCKET = "qemu+unix:///system?socket=/run/viommu/libvirt-sock"
 STDIO = "qemu+ext:///system?command=/t/viommu-stdio"
-START = """/t/viommud >/tmp/viommud-log 2>&1 &
+START = """printf %s "$1" >/tmp/viommud.conf
+/t/viommud --config /tmp/viommud.conf >/tmp/viommud-log 2>&1 &
 echo $! >/tmp/viommud-pid
 for try in $(seq 100); do
     [ -S /run/viommu/libvirt-sock ] && exit 0
@@ -20,9 +21,9 @@ STOP = 'kill "$(cat /tmp/viommud-pid)"; while [ -e "/proc/$(cat /tmp/viommud-pid
 
 
 @contextlib.contextmanager
-def service(world):
+def service(world, config=""):
     """viommud in the emulated host; gives the URI."""
-    world.host.sh(START)
+    world.host.sh(START, config)
     try:
         yield SOCKET
     finally:

@@ -161,13 +161,18 @@ class World:
         self.host.run("rm", "-f", QEMU_LOG, LOG)
 
 
-def awaitGone(world, serial):
-    """Whether libvirt, too, soon knows that the drive has left; Nova waits for the event that says so."""
+def isAttached(world, serial):
+    """Whether libvirt has the drive in the running domain."""
     parts = re.findall("0x[0-9a-f]+", sourceAddress(world.address(serial)))
     pattern = "domain='0x0*{}' bus='0x0*{}' slot='0x0*{}' function='0x0*{}'/>\\s*</source>".format(
         *(part[2:].lstrip("0") for part in parts))
+    return re.search(pattern, world.host.virsh("dumpxml", NAME).stdout) is not None
+
+
+def awaitGone(world, serial):
+    """Whether libvirt, too, soon knows that the drive has left; Nova waits for the event that says so."""
     end = time.monotonic() + GONE_SECONDS
-    while re.search(pattern, world.host.virsh("dumpxml", NAME).stdout):
+    while isAttached(world, serial):
         if time.monotonic() > end:
             return False
         time.sleep(0.5)

@@ -11,6 +11,7 @@ import threading
 BEFORE, BETWEEN, AFTER = "before libvirt has message", "when libvirt has message", "when libvirt has answered message"
 MOMENTS = (BEFORE, BETWEEN, AFTER)
 LENGTH = struct.Struct(">I")
+PROCEDURE = struct.Struct(">12xI")      # behind the length, the program and its version
 # How long libvirt may take to answer, and a relay to end.
 SECONDS = 60
 
@@ -37,12 +38,13 @@ def peerOf(connection):
 class KillRelay:
     """with KillRelay("/run/libvirt/libvirt-sock", AFTER, 3, path) as relay: …
 
-    It listens on @path, and sends SIGKILL to the first peer of which message @number comes (from 1; 0: to none). Then
-    @killed is true.
+    It listens on @path, and sends SIGKILL to the first peer of which message @number comes (from 1; 0: to none), or
+    message @number of those with @procedure. Then @killed is true.
     """
 
-    def __init__(self, libvirt, moment, number, path):
+    def __init__(self, libvirt, moment, number, path, procedure=None):
         self.libvirt, self.moment, self.number, self.path = libvirt, moment, number, path
+        self.procedure = procedure
         self.killed = False
         self.listener = socket.socket(socket.AF_UNIX)
         self.thread = threading.Thread(target=self._serve, daemon=True)
@@ -96,8 +98,9 @@ class KillRelay:
         count = 0
         while True:
             data = frame(client)
-            count += 1
-            chosen = count == self.number
+            counts = self.procedure in (None, PROCEDURE.unpack_from(data)[0])
+            count += counts
+            chosen = counts and count == self.number
             if chosen and self.moment == BEFORE:
                 self._kill(pid)
                 return
