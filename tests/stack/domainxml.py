@@ -121,7 +121,8 @@ def placementParts(domain):
                  and device.get("index") is not None)]
     parts += domain.findall("iommufd")
     parts += [child for child in domain.findall("metadata/*") if child.tag.startswith(METADATA)]
-    parts += domain.findall("{http://libvirt.org/schemas/domain/qemu/1.0}override")
+    # libvirt drops one with nothing in it but the user's comments.
+    parts += [child for child in domain.findall("{http://libvirt.org/schemas/domain/qemu/1.0}override") if len(child)]
     return parts
 
 
