@@ -368,6 +368,40 @@ testPolicyUnreadable(void)
     testPasses(&world, ATTACH, CONFIG, DEVICE("2", "1"), "inactive");
 }
 
+/* A port whose window is too small for the device is passed over in a running guest, and not in what starts next. */
+static void
+testWindows(void)
+{
+    static const char small[] =
+        "viommu: V22: hostdev '0002:03:00.0' needs a 64-bit window of 32768 KiB, and no free root port below its vSMMU "
+        "keeps one that large (the guest would move the windows of its neighbours, and a running device loses its BARs); "
+        "to fix it, define the domain with the device in it, or with <placement sparePorts='1' pref64Reserve='32768'/> in "
+        "its request, and start it anew";
+    testWorld world = testWorldOf("grace");
+    g_autofree char *domain = testPlace(
+        &world, HEAD DEVICE("2", "1") "<iommu model='smmuv3' nested='yes'><placement sparePorts='2' pref64Reserve='2048'/>"
+                "</iommu>" TAIL);
+    g_autofree char *running = testChange(domain, "<domain type='kvm'", "<domain type='kvm' id='1'");
+    g_autofree char *left = testChange(running, ADDRESS("0x02"), ADDRESS("0x04"));
+    g_autofree char *large = testChange(
+        running,
+        "'pci.4'><qemu:frontend><qemu:property name='pref64-reserve' type='unsigned' value='2097152'/>",
+        "'pci.4'><qemu:frontend><qemu:property name='pref64-reserve' type='unsigned' value='33554432'/>");
+
+    world.live = running;
+    world.inactive = domain;
+    testRefuses(&world, ATTACH, LIVE, DEVICE("2", "3"), small);
+    testRefuses(&world, ATTACH, LIVE | CONFIG, DEVICE("2", "3"), small);
+    testReplaces(&world, ATTACH, CONFIG, DEVICE("2", "3"), DEVICE_AT("2", "3", "0x03"));
+    /* 1 MiB */
+    testReplaces(&world, ATTACH, LIVE, VF("1"), VF_AT("1", "0x03"));
+    world.live = large;
+    testReplaces(&world, ATTACH, LIVE, DEVICE("2", "3"), DEVICE_AT("2", "3", "0x04"));
+    /* What was there at start made the window of its port. */
+    world.live = left;
+    testReplaces(&world, ATTACH, LIVE, DEVICE("2", "3"), DEVICE_AT("2", "3", "0x02"));
+}
+
 int
 main(int argc, char **argv)
 {
@@ -383,6 +417,7 @@ main(int argc, char **argv)
     g_test_add_func("/rewrite/hotplug/twice", testTwice);
     g_test_add_func("/rewrite/hotplug/networks", testNetworks);
     g_test_add_func("/rewrite/hotplug/update", testUpdate);
+    g_test_add_func("/rewrite/hotplug/windows", testWindows);
     g_test_add_func("/rewrite/hotplug/policy", testPolicy);
     g_test_add_func("/rewrite/hotplug/policy-unreadable", testPolicyUnreadable);
     g_test_add_func("/rewrite/hotplug/no-host", testNoHost);

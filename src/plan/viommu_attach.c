@@ -6,6 +6,8 @@
 
 #include <string.h>
 
+#define RESERVE "pref64-reserve"
+#define KIB 1024
 #define CANNOT_PLUG "define the domain with the device in it, and start it anew; libvirt 12.1 can plug"
 
 /* The expander bus of a vSMMU, if it exists. */
@@ -142,6 +144,110 @@ canPlug(const viommuDomain *dom)
     return true;
 }
 
+/* The 64-bit window that @host needs behind a root port: its prefetchable BARs, each at its own alignment. */
+static uint64_t
+needOf(const virSMMUDevice *host)
+{
+    uint64_t sum = 0;
+    uint64_t power = 1;
+    size_t i;
+
+    for (i = 0; host->haveDetails && host->bars && i < host->bars->len; i++) {
+        const virSMMUBar *bar = &g_array_index(host->bars, virSMMUBar, i);
+
+        if (bar->memory64 && bar->prefetch && bar->size < UINT64_C(1) << 56)
+            sum += bar->size;
+    }
+    while (power < sum)
+        power <<= 1;
+    return sum ? power : 0;
+}
+
+/* The window that <qemu:override> gives @port; 0: none. */
+static uint64_t
+reserveOf(const viommuDomain *dom, const viommuController *port)
+{
+    const xmlNode *all = viommuXMLChildNS(dom->root, VIOMMU_NS_QEMU, "override");
+    bool named = port->alias && g_str_has_prefix(port->alias, "ua-");
+    g_autofree char *alias = named ? g_strdup(port->alias) : g_strdup_printf("pci.%u", port->index);
+    const xmlNode *device, *property;
+    guint64 value = 0;
+
+    for (device = viommuXMLChildNS(all, VIOMMU_NS_QEMU, "device"); device;
+         device = viommuXMLNextNS(device, VIOMMU_NS_QEMU, "device")) {
+        const xmlNode *frontend = viommuXMLChildNS(device, VIOMMU_NS_QEMU, "frontend");
+
+        if (g_strcmp0(viommuXMLAttr(device, "alias"), alias) != 0)
+            continue;
+        for (property = viommuXMLChildNS(frontend, VIOMMU_NS_QEMU, "property"); property;
+             property = viommuXMLNextNS(property, VIOMMU_NS_QEMU, "property")) {
+            const char *text = viommuXMLAttr(property, "value");
+
+            if (text && g_strcmp0(viommuXMLAttr(property, "name"), RESERVE) == 0)
+                g_ascii_string_to_unsigned(text, 10, 0, G_MAXUINT64, &value, NULL);
+        }
+    }
+    return value;
+}
+
+/* What the device needs that an earlier expansion noted for @port: so large its window was made when the guest
+ * started. */
+static uint64_t
+notedNeed(const viommuDomain *dom, const virSMMUTopology *host, unsigned port)
+{
+    uint64_t need = 0;
+    size_t i, j;
+
+    for (i = 0; i < dom->placed->len; i++) {
+        const viommuPlaced *placed = g_ptr_array_index(dom->placed, i);
+
+        for (j = 0; j < placed->ports->len; j++) {
+            const viommuPlacedPort *one = g_ptr_array_index(placed->ports, j);
+            const virSMMUDevice *found = NULL;
+            virPCIAddr addr;
+
+            if (one->controller == port && one->device && virPCIAddrParse(one->device, &addr))
+                found = virSMMUTopologyFindDevice(host, &addr);
+            if (found)
+                need = MAX(need, needOf(found));
+        }
+    }
+    return need;
+}
+
+/* Takes from @ports those that are known to keep less than @need in the running guest. */
+static void
+dropSmall(GArray *ports, const viommuDomain *dom, const virSMMUTopology *host, uint64_t need)
+{
+    guint i;
+
+    for (i = 0; i < ports->len;) {
+        unsigned index = g_array_index(ports, unsigned, i);
+        const viommuController *port = viommuDomainFindController(dom, index);
+        uint64_t reserve = port ? reserveOf(dom, port) : 0;
+
+        if (reserve && reserve < need && notedNeed(dom, host, index) < need)
+            g_array_remove_index(ports, i);
+        else
+            i++;
+    }
+}
+
+static void
+refuseSmall(const viommuDevice *dev, uint64_t need, GPtrArray *findings)
+{
+    g_autofree char *remedy = g_strdup_printf(
+        "define the domain with the device in it, or with <placement sparePorts='1' pref64Reserve='%" G_GUINT64_FORMAT
+        "'/> in its request, and start it anew",
+        (guint64)need / KIB);
+
+    viommuFindingsAdd(findings, "V22", VIOMMU_SEVERITY_ERROR, dev->line,
+                      "the guest would move the windows of its neighbours, and a running device loses its BARs", remedy,
+                      "%s needs a 64-bit window of %" G_GUINT64_FORMAT
+                      " KiB, and no free root port below its vSMMU keeps one that large",
+                      dev->what, (guint64)need / KIB);
+}
+
 static void
 findHostPorts(GArray *ports, const viommuDomain *dom, const virSMMUTopology *host,
               const viommuDevice *dev, GPtrArray *findings)
@@ -149,6 +255,7 @@ findHostPorts(GArray *ports, const viommuDomain *dom, const virSMMUTopology *hos
     const virSMMUDevice *found = virSMMUTopologyFindDevice(host, &dev->source);
     const virSMMU *smmu = found ? found->smmu : NULL;
     g_autofree char *remedy = NULL;
+    uint64_t need;
     unsigned count;
 
     if (!smmu || smmu->kind != VIR_SMMU_KIND_SMMUV3) {
@@ -161,6 +268,14 @@ findHostPorts(GArray *ports, const viommuDomain *dom, const virSMMUTopology *hos
     /* What is plugged first decides for which SMMU an empty one stands. */
     if (!count)
         count = addFreeOf(ports, dom, host, dev, NULL);
+    /* Of a network it is not known which one comes; and one that comes with the guest gets its window from firmware. */
+    if (ports->len && !dev->network && viommuXMLAttr(dom->root, "id")) {
+        need = needOf(found);
+        dropSmall(ports, dom, host, need);
+        if (!ports->len)
+            refuseSmall(dev, need, findings);
+        return;
+    }
     if (ports->len)
         return;
     if (count) {

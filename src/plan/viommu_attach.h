@@ -15,8 +15,9 @@ bool viommuAttachMatters(const viommuDomain *dom);
 /* Free root ports for @dev, a device of @dom that is to come and whose address does not count: for a host
  * device those below the vSMMUs of its physical SMMU, for an emulated one those outside of all expander
  * buses. Indexes of controllers, of unsigned, those to take first in front; if there are none, @findings
- * says why, unless an emulated one may stand anywhere. Free with g_array_unref. Details of the host
- * devices of @dom must be loaded. */
+ * says why, unless an emulated one may stand anywhere. In a running guest those are left out whose window is
+ * known to be too small for the device. Free with g_array_unref. Details of the host devices of @dom must be
+ * loaded. */
 GArray *viommuAttachPorts(const viommuDomain *dom, const virSMMUTopology *host,
                           const viommuDevice *dev, GPtrArray *findings);
 
