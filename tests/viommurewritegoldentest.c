@@ -76,7 +76,7 @@ wordsOf(const char *err, const char *file)
         } else if (g_str_has_prefix(lines[i], "error: ")) {
             size_t skip = g_str_has_prefix(lines[i], prefix) ? strlen(prefix) : strlen("error: ");
 
-            g_string_append_printf(out, "%s%s", out->len ? " | " : "viommu: ", lines[i] + skip);
+            g_string_append_printf(out, "%s%s", out->len ? "; also " : "viommu: ", lines[i] + skip);
             open = true;
         } else if (open && g_str_has_prefix(lines[i], "    fix: ")) {
             g_string_append_printf(out, "; to fix it, %s", lines[i] + strlen("    fix: "));

@@ -175,7 +175,7 @@ testRefusalsOfMany(void)
     testRefuses(&world, ALONE, 0, HEAD NESTED "<hub><address type='pci' slot='1&#9;&#x9b;2'/></hub>" TAIL,
                 "viommu: line 1: the address of hub has slot='1??2'; give a number from 0 to 0x1f, in hexadecimal with 0x");
     testRefuses(&world, ALONE, 0, HEAD DEVICE("0x99", "1") DEVICE("0x98", "1") NESTED TAIL,
-                "viommu: line 1: V02: hostdev '0098:01:00.0' is not on this host (libvirt cannot start the domain: the device is not found); to fix it, name a device that 'viommu host' lists below an SMMU; addresses change with slots and firmware | "
+                "viommu: line 1: V02: hostdev '0098:01:00.0' is not on this host (libvirt cannot start the domain: the device is not found); to fix it, name a device that 'viommu host' lists below an SMMU; addresses change with slots and firmware; also "
                 "line 1: V02: hostdev '0099:01:00.0' is not on this host (libvirt cannot start the domain: the device is not found); to fix it, name a device that 'viommu host' lists below an SMMU; addresses change with slots and firmware");
 }
 

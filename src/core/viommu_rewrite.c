@@ -145,7 +145,7 @@ viommuRewriteRefuse(viommuRewrite *self, const GPtrArray *findings,
         /* The running domain and its configuration have much in common. */
         if (f->severity != VIOMMU_SEVERITY_ERROR || strstr(self->words->str, text->str))
             continue;
-        g_string_append_printf(self->words, "%s%s", self->words->len ? " | " : "viommu: ", text->str);
+        g_string_append_printf(self->words, "%s%s", self->words->len ? "; also " : "viommu: ", text->str);
     }
     *ret_verdict = VIOMMU_REWRITE_REFUSE;
     return false;

@@ -65,6 +65,9 @@ isPlacement(const viommuFinding *f)
     return false;
 }
 
+/* What is around the texts at most. */
+#define AROUND "viommu: ; also V00: ; and 99999 more"
+
 /* The first finding as a whole, of the others what is wrong, as far as there is room. */
 static void
 sayFindings(start *self, GPtrArray *findings)
@@ -81,13 +84,13 @@ sayFindings(start *self, GPtrArray *findings)
             continue;
         if (!out->len)
             viommuRewriteAppendFinding(out, f);
-        else if (!left && out->len + strlen(f->text) < VIOMMU_START_WORDS - strlen("viommu:  | V00:  | and 99999 more"))
-            g_string_append_printf(out, " | %s: %s", f->id, f->text);
+        else if (!left && out->len + strlen(f->text) < VIOMMU_START_WORDS - strlen(AROUND))
+            g_string_append_printf(out, "; also %s: %s", f->id, f->text);
         else
             left++;
     }
     if (left)
-        g_string_append_printf(out, " | and %u more", left);
+        g_string_append_printf(out, "; and %u more", left);
     if (out->len)
         say(self, out->str);
 }
