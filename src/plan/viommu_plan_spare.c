@@ -243,6 +243,7 @@ bool
 planGuardSparePorts(planState *state)
 {
     sparing work = { .state = state };
+    bool one;
     size_t i;
 
     findBusy(&work);
@@ -261,8 +262,10 @@ planGuardSparePorts(planState *state)
     }
     if (!checkBridges(&work) || !placeImplied(&work))
         return false;
+    one = state->plan->emulated->len == 1;
     if (state->plan->emulated->len)
-        planReason(state, "P6", "domain", "%u emulated devices get an address on pcie.0, so that libvirt "
-                   "does not put them into spare ports", state->plan->emulated->len);
+        planReason(state, "P6", "domain",
+                   "%u emulated device%s an address on pcie.0, so that libvirt does not put %s into spare ports",
+                   state->plan->emulated->len, one ? " gets" : "s get", one ? "it" : "them");
     return true;
 }
