@@ -9,6 +9,7 @@
 #include "virtext.h"
 
 #include <string.h>
+#include <unistd.h>
 
 /* What the rewriter puts before its words, for clients that do not know of viommu. */
 #define WORDS "viommu: "
@@ -65,8 +66,11 @@ requestInit(request *self, const viommuOptions *opts, char **args, GError **erro
     self->opts = opts;
     self->name = args[0];
     self->device = viommuLoadFile(args[1], VIOMMU_XML_MAX + 1, &self->len, error);
-    if (!self->device)
+    if (!self->device) {
+        if (access(args[0], F_OK) == 0)
+            viommuLoadHint(error, "the domain comes first, then the file of the device");
         return false;
+    }
     self->conn = viommuLibvirtOpen(opts->connect, opts->dryRun ? VIOMMU_LIBVIRT_READ : VIOMMU_LIBVIRT_WRITE, error);
     if (!self->conn || (!opts->host && !viommuLoadIsHere(self->conn, error)))
         return false;

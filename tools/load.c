@@ -29,6 +29,23 @@ viommuLoadPrefix(GError **error, const char *path)
     g_prefix_error(error, "%s: ", fileName(path));
 }
 
+void
+viommuLoadHint(GError **error, const char *format, ...)
+{
+    g_autofree char *hint = NULL;
+    char *message;
+    va_list args;
+
+    if (!error || !*error)
+        return;
+    va_start(args, format);
+    hint = g_strdup_vprintf(format, args);
+    va_end(args);
+    message = g_strconcat((*error)->message, "; ", hint, NULL);
+    g_free((*error)->message);
+    (*error)->message = message;
+}
+
 static bool
 readAll(int fd, size_t limit, GByteArray *bytes)
 {
@@ -163,8 +180,12 @@ viommuInputNew(const viommuOptions *opts, const char *file, GError **error)
     input->file = file;
     input->host = viommuHostNew();
     input->text = viommuLoadFile(file, VIOMMU_XML_MAX + 1, &input->len, error);
-    if (!input->text)
+    if (!input->text) {
+        /* Other programs take the names of domains there. */
+        if (strcmp(file, "-") != 0 && !strpbrk(file, "./") && access(file, F_OK) != 0)
+            viommuLoadHint(error, "of a domain of libvirt 'virsh dumpxml %s' gives the XML", file);
         return NULL;
+    }
     input->dom = viommuDomainParse(input->text, input->len, error);
     if (!input->dom) {
         viommuLoadPrefix(error, file);

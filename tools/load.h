@@ -19,6 +19,9 @@ char *viommuLoadFile(const char *path, size_t limit, size_t *ret_len, GError **e
 /* Adds the name of a file in front of the message of an error. */
 void viommuLoadPrefix(GError **error, const char *path);
 
+/* Adds to the end of the message what may be meant. */
+void viommuLoadHint(GError **error, const char *format, ...) G_GNUC_PRINTF(2, 3);
+
 /* The host of --host: a record, a directory, or without it this machine. */
 virSysfs *viommuLoadHost(const viommuOptions *opts, GError **error);
 
