@@ -56,10 +56,17 @@ def no_room(hook, root):
     return [] if done.returncode == 1 and 'cannot be written' in done.stderr else [f'{done.returncode}: {done.stderr}']
 
 
+def calls_libvirt(hook):
+    """libvirt waits for its hook: a call would wait for libvirt. The library is neither linked nor opened by name."""
+    found = re.findall(rb'libvirt[-\w]*\.so', pathlib.Path(hook).read_bytes())
+    return [f'{name.decode()} is named in it' for name in found]
+
+
 def main():
     hook, root = sys.argv[1], pathlib.Path(sys.argv[2]).resolve()
     tests = [(path.name, lambda path=path, host=host: problems(hook, path, host)) for path, host in expansions(root)]
     tests.append(('a full disk', lambda: no_room(hook, root)))
+    tests.append(('no library of libvirt', lambda: calls_libvirt(hook)))
     failed = 0
     print(f'1..{len(tests)}')
     for number, (name, test) in enumerate(tests, 1):
