@@ -123,13 +123,20 @@ findOnlyGroup(const planState *state, const viommuController *expander)
     return only;
 }
 
+/* Has @group a bus that was not noted for @smmu? Of one SMMU there can be several. */
 static bool
-isOwner(const planGroup *group, planGroup *owners[])
+hasOtherBus(const planState *state, const planGroup *group, planGroup *owners[], const char *smmu)
 {
+    bool same[PLAN_INDEX_MAX + 1] = { false };
     size_t i;
 
+    for (i = 0; i < state->dom->placed->len; i++) {
+        const viommuPlaced *placed = g_ptr_array_index(state->dom->placed, i);
+
+        same[placed->controller] = strcmp(placed->smmu, smmu) == 0;
+    }
     for (i = 0; i <= PLAN_INDEX_MAX; i++) {
-        if (owners[i] == group)
+        if (owners[i] == group && !same[i])
             return true;
     }
     return false;
@@ -151,7 +158,7 @@ claimRenamed(planState *state, planGroup *owners[])
             virSMMUTopologyFindSMMU(state->host, placed->smmu))
             continue;
         group = findOnlyGroup(state, expander);
-        if (!group || isOwner(group, owners))
+        if (!group || hasOtherBus(state, group, owners, placed->smmu))
             continue;
         owners[expander->index] = group;
         planReason(state, "P12", group->smmu->name,
