@@ -117,6 +117,22 @@ testWithout(void)
     testPasses(&other, DETACH, LIVE, DEVICE("2", "1"), "domain, host");
 }
 
+/* What a network of the domain hands out is asked for first. */
+static void
+testNetwork(void)
+{
+    testWorld world = testWorldOf("grace");
+    g_autofree char *domain = runs(&world, GRACE_DOMAIN, "hostdev0");
+    g_autofree char *networked = testAdd(domain, ON_NETWORK("fast"));
+
+    world.live = networked;
+    world.network = NAT_NETWORK;
+    testRefuses(&world, DETACH, LIVE, DEVICE("2", "1"), FIRST);
+    testPasses(&world, DETACH, LIVE, ON_NETWORK("fast"), "domain, network fast, host");
+    world.network = NULL;
+    testPasses(&world, DETACH, LIVE, DEVICE("2", "1"), "domain, network fast");
+}
+
 /* What cannot be read or asked is libvirt's to judge. */
 static void
 testUnknown(void)
@@ -145,6 +161,7 @@ main(int argc, char **argv)
     g_test_add_func("/rewrite/detach/first", testFirst);
     g_test_add_func("/rewrite/detach/two-smmus", testTwoSMMUs);
     g_test_add_func("/rewrite/detach/without", testWithout);
+    g_test_add_func("/rewrite/detach/network", testNetwork);
     g_test_add_func("/rewrite/detach/unknown", testUnknown);
     return g_test_run();
 }

@@ -529,23 +529,26 @@ viommuRewriteDevice(viommuRewrite *self)
     return rewrite(self, xml, self->text + span->begin, span->end - span->begin);
 }
 
-/* The findings for the device that @text, the running domain, has and that is to go. */
-static void
-checkDetach(viommuRewrite *self, const char *text, GPtrArray *findings)
+/* The findings for the device that @text, the running domain, has and that is to go. False with the verdict if a
+ * network has to be asked for first. */
+static bool
+checkDetach(viommuRewrite *self, const char *text, GPtrArray *findings, viommuRewriteVerdict *ret_verdict)
 {
-    viommuRewriteVerdict verdict = VIOMMU_REWRITE_PASS;
     g_autoptr(GArray) targets = g_array_new(FALSE, FALSE, sizeof(target));
     const viommuDevice *there = NULL;
     const target *one;
 
     g_array_set_clear_func(targets, targetClear);
-    if (!addTarget(self, targets, text, self->text, self->len, &verdict) || !targets->len)
-        return;
+    if (!addTarget(self, targets, text, self->text, self->len, ret_verdict))
+        return *ret_verdict != VIOMMU_REWRITE_ASK;
+    if (!targets->len)
+        return true;
     one = &g_array_index(targets, target, 0);
     if (viommuXMLAttr(one->before->root, "id"))
         there = findSame(one->before, one->plugged.dev);
     if (there)
         viommuDetachCheck(one->before, self->host->topo, there, findings);
+    return true;
 }
 
 /* What cannot be judged is left to libvirt and QEMU: a device that goes harms none that stays. */
@@ -562,11 +565,11 @@ viommuRewriteDetach(viommuRewrite *self)
         viommuRewriteAsk(self, VIOMMU_ASK_DOMAIN, NULL, &verdict);
         return verdict;
     }
-    if (strstr(self->live, "smmuv3"))
-        checkDetach(self, self->live, findings);
+    if (strstr(self->live, "smmuv3") && !checkDetach(self, self->live, findings, &verdict))
+        return verdict;
+    g_string_truncate(self->words, 0);
+    verdict = VIOMMU_REWRITE_PASS;
     if (findings->len)
         refuseWithoutLines(self, findings, &verdict);
-    else
-        g_string_truncate(self->words, 0);
     return verdict;
 }
