@@ -17,6 +17,7 @@
 
 /* libvirt's own call: HOOK GUEST OPERATION SUB-OPERATION EXTRA. */
 #define LIBVIRT_ARGC 5
+#define SUB_OPERATION 3
 
 /* More than any domain that libvirt takes (VIOMMU_XML_MAX): of what is longer, the beginning tells that it is. */
 #define READ_MAX ((size_t)4 * VIOMMU_XML_MAX)
@@ -124,14 +125,23 @@ run(operation what)
     return REFUSED;
 }
 
+/* A guest can be called "--help". With an option there are as many words, and another in that place. */
+static bool
+isByLibvirt(int argc, char **argv)
+{
+    static const char *const subs[] = { "begin", "end", "-", NULL };
+
+    return argc == LIBVIRT_ARGC && (argv[1][0] != '-' || g_strv_contains(subs, argv[SUB_OPERATION]));
+}
+
 int
 main(int argc, char **argv)
 {
-    bool byLibvirt = argc == LIBVIRT_ARGC;
+    bool byLibvirt = isByLibvirt(argc, argv);
     operation what;
     int status;
 
-    /* A guest can be called "--help", and most calls are for others. */
+    /* Most calls are for others. */
     if (!byLibvirt && !viommuProgramBegin("viommu-hook", args, summary, entries, &argc, &argv, &status))
         return status;
     if (argc < LIBVIRT_ARGC - 1 || argc > LIBVIRT_ARGC)
