@@ -435,6 +435,32 @@ testPeer(void)
     g_assert_false(peer.libvirt || peer.qemu);
 }
 
+/* What was read of the host for another domain changes nothing in the next one. */
+static void
+testPeerDetails(void)
+{
+    static const char text[] = HEAD
+        "<controller type='pci' index='0' model='pcie-root'/><controller type='pci' index='1' model='pcie-expander-bus'>"
+        "<target busNr='200'/></controller><controller type='pci' index='2' model='pcie-root-port'>" ADDRESS("1")
+        "</controller><controller type='pci' index='3' model='pcie-root-port'>"
+        "<address type='pci' bus='1' slot='1'/></controller>" VF_AT("1", "2") NESTED TAIL;
+    testWorld world = testWorldOf("grace");
+    viommuPeer peer = { 0 };
+    g_autoptr(testOutcome) first = NULL;
+    g_autoptr(testOutcome) other = NULL;
+    g_autoptr(testOutcome) again = NULL;
+
+    world.marks = true;
+    world.mark = "a";
+    first = testRewrite(&world, ALONE, 0, text, -1, &peer);
+    other = testRewrite(&world, ALONE, 0, HEAD DEVICE("2", "1") NESTED TAIL, -1, &peer);
+    again = testRewrite(&world, ALONE, 0, text, -1, &peer);
+    g_assert_cmpint(first->verdict, ==, VIOMMU_REWRITE_REPLACE);
+    g_assert_cmpint(other->verdict, ==, VIOMMU_REWRITE_REPLACE);
+    g_assert_cmpstr(first->text, ==, again->text);
+    viommuPeerClear(&peer);
+}
+
 /* What libvirt does not tell is asked for again in the next call. */
 static void
 testPeerSilent(void)
@@ -701,6 +727,7 @@ main(int argc, char **argv)
     g_test_add_func("/rewrite/network-answers", testNetworkAnswers);
     g_test_add_func("/rewrite/network-unknown", testNetworkUnknown);
     g_test_add_func("/rewrite/peer", testPeer);
+    g_test_add_func("/rewrite/peer-details", testPeerDetails);
     g_test_add_func("/rewrite/peer-silent", testPeerSilent);
     g_test_add_func("/rewrite/peer-changes", testPeerChanges);
     g_test_add_func("/rewrite/too-large", testTooLarge);

@@ -190,7 +190,23 @@ bindNetworks(const viommuHost *host, viommuDomain *dom, GPtrArray *notes, GError
     return true;
 }
 
-/* May the domain have a spare port for @smmu? */
+/* Has its user written ports for vSMMUs? One of them may be free. */
+static bool
+hasOwnPorts(const viommuDomain *dom)
+{
+    size_t i;
+
+    for (i = 0; dom->requests->len && i < dom->controllers->len; i++) {
+        const viommuController *port = g_ptr_array_index(dom->controllers, i);
+
+        if (port->model == VIOMMU_PCI_ROOT_PORT && viommuDomainFindExpander(dom, port->index) &&
+            !viommuDomainIsGenerated(dom, port))
+            return true;
+    }
+    return false;
+}
+
+/* May the domain be given a spare port for @smmu? */
 static bool
 mayPlug(const viommuDomain *dom, const virSMMU *smmu)
 {
@@ -211,13 +227,15 @@ static void
 loadComing(viommuHost *host, const viommuDomain *dom)
 {
     const GPtrArray *smmus = virSMMUTopologySMMUs(host->topo);
+    bool own = hasOwnPorts(dom);
     size_t i;
     size_t j;
 
     for (i = 0; i < smmus->len; i++) {
         const virSMMU *smmu = g_ptr_array_index(smmus, i);
+        bool coming = own || mayPlug(dom, smmu);
 
-        for (j = 0; mayPlug(dom, smmu) && j < smmu->devices->len; j++) {
+        for (j = 0; coming && j < smmu->devices->len; j++) {
             virSMMUDevice *dev = g_ptr_array_index(smmu->devices, j);
 
             if (!dev->haveDetails)
