@@ -155,6 +155,7 @@ typedef struct {
 typedef struct {
     unsigned line;
     char *smmu;            /* NULL: the template */
+    bool kept;             /* it stands in our metadata */
     viommuFeatures features; /* VIOMMU_AUTO where nothing was said */
     unsigned sparePorts;
     unsigned reserveKiB;   /* of each spare port; 0: not said */

@@ -489,8 +489,10 @@ readKeptRequests(viommuDomain *dom, GError **error)
         /* The vSMMU that it was for has gone. */
         if (iommu.pciBus >= 0 && !viommuDomainFindController(dom, (unsigned)iommu.pciBus))
             continue;
-        if (!isReplaced(dom, fresh, node))
-            viommuConfAddRequest(dom, &iommu);
+        if (isReplaced(dom, fresh, node))
+            continue;
+        viommuConfAddRequest(dom, &iommu);
+        ((viommuRequest *)g_ptr_array_index(dom->requests, dom->requests->len - 1))->kept = true;
     }
     return true;
 }

@@ -186,7 +186,9 @@ checkRequests(planState *state)
 
         if (request->smmu && (!smmu || smmu->kind != VIR_SMMU_KIND_SMMUV3))
             planRefuse(state, "V02", request->line, NULL,
-                       "name one that 'viommu host' lists, or leave <source> out",
+                       request->kept ? "write the name that 'viommu host' shows for it now into this <request> of the "
+                                       "metadata"
+                                     : "name one that 'viommu host' lists, or leave <source> out",
                        smmu ? "'%s' is no SMMUv3" : "the host has no SMMU '%s'", request->smmu);
         checkBus(state, request);
         for (j = 0; j < i; j++) {
