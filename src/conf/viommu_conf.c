@@ -17,6 +17,9 @@
 /* QEMU: MAX_NODES, include/system/numa.h. */
 #define CELLS_MAX 128
 
+/* More than a port can keep: Arm has 52 bits of physical addresses. */
+#define RESERVE_MAX (UINT64_C(1) << 52)
+
 /* Longest way from a controller up to pcie.0 that is followed. */
 #define DEPTH_MAX 256
 
@@ -515,7 +518,44 @@ overrideDevices(viommuDomain *dom, const char *alias, const xmlNode *frontend)
     }
 }
 
-/* What <qemu:override> makes of vSMMUs and host devices, for a libvirt that has no words for it. */
+/* The root port that libvirt knows by @alias. */
+static viommuController *
+findPort(const viommuDomain *dom, const char *alias)
+{
+    size_t i;
+
+    for (i = 0; i < dom->controllers->len; i++) {
+        viommuController *port = g_ptr_array_index(dom->controllers, i);
+        bool own = port->alias && g_str_has_prefix(port->alias, "ua-");
+        g_autofree char *place = g_strdup_printf("pci.%u", port->index);
+
+        if (port->model == VIOMMU_PCI_ROOT_PORT && strcmp(own ? port->alias : place, alias) == 0)
+            return port;
+    }
+    return NULL;
+}
+
+static void
+overridePort(viommuDomain *dom, const char *alias, const xmlNode *frontend)
+{
+    const xmlNode *node;
+    viommuController *port;
+    guint64 size;
+
+    for (node = viommuXMLChildNS(frontend, VIOMMU_NS_QEMU, "property"); node;
+         node = viommuXMLNextNS(node, VIOMMU_NS_QEMU, "property")) {
+        const char *value = viommuXMLAttr(node, "value");
+
+        if (!value || g_strcmp0(viommuXMLAttr(node, "name"), "pref64-reserve") != 0 ||
+            !g_ascii_string_to_unsigned(value, 10, 0, RESERVE_MAX, &size, NULL))
+            continue;
+        port = findPort(dom, alias);
+        if (port)
+            port->reserve = size;
+    }
+}
+
+/* What <qemu:override> makes of vSMMUs, host devices and ports, for which libvirt has no words. */
 static void
 parseOverride(viommuDomain *dom)
 {
@@ -532,6 +572,8 @@ parseOverride(viommuDomain *dom)
             viommuConfOverrideIOMMU(iommu, dom->xml, frontend);
         else if (alias && frontend)
             overrideDevices(dom, alias, frontend);
+        if (alias && frontend)
+            overridePort(dom, alias, frontend);
     }
 }
 

@@ -79,6 +79,7 @@ typedef struct {
     viommuGuestAddr addr;
     uint64_t hole64KiB;   /* <pcihole64>, 0: none */
     bool hole64Bad;       /* a <pcihole64> that is no size */
+    uint64_t reserve;     /* bytes of 64-bit window that <qemu:override> keeps for a port, 0: none */
     char *alias;          /* NULL: none */
 } viommuController;
 

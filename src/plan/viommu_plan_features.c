@@ -370,6 +370,15 @@ spareWindow(const viommuVSMMU *vsmmu)
     return largest;
 }
 
+/* What a spare port has kept stays, as the device that it was for can come back to the host. */
+static uint64_t
+keptWindow(const planState *state, const viommuVSMMU *vsmmu, const viommuPlanPort *port)
+{
+    const viommuController *there = planFindController(state, port->controller);
+
+    return there && !vsmmu->reserveKiB ? there->reserve : 0;
+}
+
 /* What all devices below @vsmmu need. Firmware gives each root bus a window of its own, which begins where the largest
  * of its devices can; so what follows that one takes as much again (MdeModulePkg/Bus/Pci/PciHostBridgeDxe of EDK II).
  * *@largest becomes the window of the largest, if it is larger. */
@@ -390,9 +399,9 @@ vsmmuWindow(planState *state, viommuVSMMU *vsmmu, uint64_t *largest)
         if (!port->spare)
             continue;
         least = RESERVE_MIN;
-        sum += coming;
-        own = MAX(own, powerOfTwo(coming));
-        port->reserve = coming;
+        port->reserve = MAX(coming, keptWindow(state, vsmmu, port));
+        sum += port->reserve;
+        own = MAX(own, powerOfTwo(port->reserve));
     }
     for (i = 0; i < vsmmu->devices->len; i++) {
         uint64_t window = MAX(deviceWindow(((viommuPlanDevice *)g_ptr_array_index(vsmmu->devices, i))->host), least);
