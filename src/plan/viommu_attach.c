@@ -6,7 +6,6 @@
 
 #include <string.h>
 
-#define RESERVE "pref64-reserve"
 #define KIB 1024
 #define CANNOT_PLUG "define the domain with the device in it, and start it anew; libvirt 12.1 can plug"
 
@@ -163,33 +162,6 @@ needOf(const virSMMUDevice *host)
     return sum ? power : 0;
 }
 
-/* The window that <qemu:override> gives @port; 0: none. */
-static uint64_t
-reserveOf(const viommuDomain *dom, const viommuController *port)
-{
-    const xmlNode *all = viommuXMLChildNS(dom->root, VIOMMU_NS_QEMU, "override");
-    bool named = port->alias && g_str_has_prefix(port->alias, "ua-");
-    g_autofree char *alias = named ? g_strdup(port->alias) : g_strdup_printf("pci.%u", port->index);
-    const xmlNode *device, *property;
-    guint64 value = 0;
-
-    for (device = viommuXMLChildNS(all, VIOMMU_NS_QEMU, "device"); device;
-         device = viommuXMLNextNS(device, VIOMMU_NS_QEMU, "device")) {
-        const xmlNode *frontend = viommuXMLChildNS(device, VIOMMU_NS_QEMU, "frontend");
-
-        if (g_strcmp0(viommuXMLAttr(device, "alias"), alias) != 0)
-            continue;
-        for (property = viommuXMLChildNS(frontend, VIOMMU_NS_QEMU, "property"); property;
-             property = viommuXMLNextNS(property, VIOMMU_NS_QEMU, "property")) {
-            const char *text = viommuXMLAttr(property, "value");
-
-            if (text && g_strcmp0(viommuXMLAttr(property, "name"), RESERVE) == 0)
-                g_ascii_string_to_unsigned(text, 10, 0, G_MAXUINT64, &value, NULL);
-        }
-    }
-    return value;
-}
-
 /* What the device needs that an earlier expansion noted for @port: so large its window was made when the guest
  * started. */
 static uint64_t
@@ -224,7 +196,7 @@ dropSmall(GArray *ports, const viommuDomain *dom, const virSMMUTopology *host, u
     for (i = 0; i < ports->len;) {
         unsigned index = g_array_index(ports, unsigned, i);
         const viommuController *port = viommuDomainFindController(dom, index);
-        uint64_t reserve = port ? reserveOf(dom, port) : 0;
+        uint64_t reserve = port ? port->reserve : 0;
 
         if (reserve && reserve < need && notedNeed(dom, host, index) < need)
             g_array_remove_index(ports, i);
