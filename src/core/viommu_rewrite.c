@@ -309,6 +309,15 @@ contains(const char *text, size_t len, const char *word)
     return memmem(text, len, word, strlen(word)) != NULL;
 }
 
+/* Is it written in an encoding that hides words? */
+static bool
+isForeign(const char *text, size_t len)
+{
+    g_autoptr(GRegex) declaration = g_regex_new(FOREIGN_ENCODING, G_REGEX_CASELESS | G_REGEX_RAW, 0, NULL);
+
+    return g_regex_match_full(declaration, text, (gssize)len, 0, 0, NULL, NULL);
+}
+
 bool
 viommuRewriteMayAsk(const char *text, size_t len, const char *const *words)
 {
@@ -318,8 +327,7 @@ viommuRewriteMayAsk(const char *text, size_t len, const char *const *words)
     }
     /* References can hide any word, and so can an encoding that writes ASCII in another way. */
     return contains(text, len, "<!ENTITY") || contains(text, len, "&#") ||
-           (contains(text, len, "encoding") &&
-            g_regex_match_simple(FOREIGN_ENCODING, text, G_REGEX_CASELESS | G_REGEX_RAW, 0));
+           (contains(text, len, "encoding") && isForeign(text, len));
 }
 
 bool
