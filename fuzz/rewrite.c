@@ -6,6 +6,7 @@
 #include "fuzzhost.h"
 #include "fuzztarget.h"
 #include "viommu_rewrite.h"
+#include "viommu_start.h"
 #include "viommuerror.h"
 
 #include <string.h>
@@ -220,6 +221,33 @@ checkReplaced(const fuzzScene *scene, const char *text, size_t len, const char *
     g_assert_cmpint(verdict, ==, VIOMMU_REWRITE_PASS);
 }
 
+/* What libvirt's hook is told of a domain that starts, or comes from elsewhere: one line, and what was corrected
+ * fits. */
+static void
+checkStart(const char *text, size_t len)
+{
+    const viommuRewriteContext context = { .openHost = openHost };
+    g_autofree char *words = NULL;
+    g_autofree char *same = NULL;
+    g_autofree char *left = NULL;
+    g_autofree char *corrected = NULL;
+    viommuRewriteVerdict starts = viommuStartJudge(text, len, &context, &words);
+    viommuRewriteVerdict arrives = viommuStartFilter(text, len, &context, &corrected, &same);
+
+    if (words)
+        checkWords(words, true);
+    g_assert_true(!words || strlen(words) <= VIOMMU_START_WORDS);
+    g_assert_cmpint(starts, ==, words ? VIOMMU_REWRITE_REFUSE : VIOMMU_REWRITE_PASS);
+    if (!corrected) {
+        g_assert_cmpint(arrives, ==, starts);
+        g_assert_cmpstr(same, ==, words);
+        return;
+    }
+    g_assert_cmpint(arrives, ==, VIOMMU_REWRITE_REPLACE);
+    g_assert_cmpint(starts, ==, VIOMMU_REWRITE_REFUSE);
+    g_assert_cmpint(viommuStartJudge(corrected, strlen(corrected), &context, &left), ==, VIOMMU_REWRITE_PASS);
+}
+
 /* The placed form of the request above. */
 static const char *
 placedDomain(void)
@@ -247,13 +275,13 @@ static fuzzScene
 readScene(const char *line, size_t len)
 {
     static const viommuRewriteKind kinds[] = { VIOMMU_REWRITE_DOMAIN, VIOMMU_REWRITE_EMBEDDED, VIOMMU_REWRITE_ATTACH,
-                                               VIOMMU_REWRITE_UPDATE };
+                                               VIOMMU_REWRITE_UPDATE, VIOMMU_REWRITE_DETACH };
     static const viommuPolicy policies[] = { VIOMMU_POLICY_OFF, VIOMMU_POLICY_SMMUV3, VIOMMU_POLICY_AARCH64 };
     static const uint64_t libvirts[] = { 12008000, 12006000, 0 };
     static const uint64_t qemus[] = { 11001000, 11000000, 0 };
     fuzzScene scene = { 0 };
 
-    scene.kind = kinds[choose(line, len, 0, "DEAU")];
+    scene.kind = kinds[choose(line, len, 0, "DEAUT")];
     scene.flags = (unsigned)choose(line, len, 1, "0123");
     scene.policy = policies[choose(line, len, 2, "osa")];
     scene.network = "vnge"[choose(line, len, 3, "vnge")];
@@ -303,12 +331,15 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     scene.given = network ? network : "";
     scene.givenLen = network ? (size_t)(all + size - network) : 0;
     text = copy ? copy : "";
+    if (scene.kind == VIOMMU_REWRITE_DOMAIN)
+        checkStart(text, len);
     switch (run(&scene, text, len, &result, &asked)) {
     case VIOMMU_REWRITE_PASS:
         if (scene.kind == VIOMMU_REWRITE_DOMAIN)
             checkPassed(&scene, text, len, asked);
         break;
     case VIOMMU_REWRITE_REPLACE:
+        g_assert_cmpint(scene.kind, !=, VIOMMU_REWRITE_DETACH);
         checkReplaced(&scene, text, len, result);
         break;
     case VIOMMU_REWRITE_REFUSE:
