@@ -301,6 +301,22 @@ testOpened(void)
 }
 
 static void
+testSlash(void)
+{
+    g_autoptr(GHashTable) answers = makeAnswers();
+    g_autoptr(qemuViommuLive) live = NULL;
+    const qemuViommuLiveDevice *dev;
+    char name[VIR_PCI_ADDR_BUFLEN];
+
+    set(answers, GET("d0", "host"), TEXT("ffff:ff:ff.f"));
+    set(answers, GET("d0", "sysfsdev"), TEXT("/sys/bus/pci/devices/0002:01:00.0/"));
+    live = walk(answers, NULL);
+    dev = find(live, "d0");
+    g_assert_true(dev->haveHost && !dev->mediated);
+    g_assert_cmpstr(virPCIAddrFormat(&dev->host, name), ==, "0002:01:00.0");
+}
+
+static void
 testMediated(void)
 {
     g_autoptr(GHashTable) answers = makeAnswers();
@@ -417,6 +433,7 @@ main(int argc, char **argv)
     g_test_add_func("/live/older-names", testOlderNames);
     g_test_add_func("/live/loop", testLoop);
     g_test_add_func("/live/opened", testOpened);
+    g_test_add_func("/live/slash", testSlash);
     g_test_add_func("/live/mediated", testMediated);
     g_test_add_func("/live/answers", testAnswers);
     g_test_add_func("/live/limits", testLimits);

@@ -299,11 +299,11 @@ takeList(qemuViommuWalk *walk, const char *container, JsonArray *list, GError **
     return true;
 }
 
-/* The address in "0002:01:00.0" or "/sys/bus/pci/devices/0002:01:00.0". */
+/* The address in "0002:01:00.0" or "/sys/bus/pci/devices/0002:01:00.0", also with a slash behind it. */
 static void
 takeHost(qemuViommuLiveDevice *dev, const char *text)
 {
-    const char *name = qemuViommuLiveName(text);
+    g_autofree char *name = g_path_get_basename(text);
 
     if (!dev->haveHost && strcmp(name, NO_ADDRESS) != 0)
         dev->haveHost = virPCIAddrParse(name, &dev->host);
