@@ -78,7 +78,8 @@ walk(const verifyPeer *peer, GError **error)
     return qemuViommuWalkEnd(self);
 }
 
-/* QEMU does not tell what is behind descriptors; its process does, to who may look at it. */
+/* QEMU does not tell what is behind descriptors; its process does, to who may look at it. What was plugged is not on
+ * its command line, though another of that id may be, whose descriptor is something else by now. */
 static void
 findOpened(verifyRun *run, pid_t pid)
 {
@@ -87,7 +88,7 @@ findOpened(verifyRun *run, pid_t pid)
     for (i = 0; i < run->live->devices->len; i++) {
         qemuViommuLiveDevice *dev = g_ptr_array_index(run->live->devices, i);
 
-        if (dev->kind == QEMU_VIOMMU_LIVE_ASSIGNED)
+        if (dev->kind == QEMU_VIOMMU_LIVE_ASSIGNED && !dev->hotplugged)
             dev->haveOpened = viommuProcFindHost(pid, dev->id, &dev->opened);
         if (!dev->haveOpened || dev->haveHost)
             continue;
