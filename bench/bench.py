@@ -118,13 +118,15 @@ def count_calls(command, scratch):
 
 def bench_hook(table, hook, viommu, scratch, planned):
     """What libvirt waits for when a domain starts, on the host of bench_host(). @planned: time of 'viommu plan'."""
-    tree, placed, plain = f'{scratch}/host', f'{scratch}/placed.xml', f'{scratch}/plain.xml'
+    tree, placed, plain, spare = (f'{scratch}/{name}' for name in ('host', 'placed.xml', 'plain.xml', 'spare.xml'))
     start = [hook, '--host', tree, 'guest', 'prepare', 'begin', '-']
     expanded = subprocess.run([viommu, '--quiet', '--host', tree, 'expand', f'{scratch}/domain.xml'], check=True,
                               capture_output=True, text=True).stdout
     pathlib.Path(placed).write_text(expanded)
     pathlib.Path(plain).write_text(DOMAIN.replace("<iommu model='smmuv3' nested='yes'/>", ''))
     judged, passed = processor_time(start, placed), processor_time(start, plain)
+    pathlib.Path(spare).write_text(expanded.replace('<viommu:request/>', '<viommu:request sparePorts="1"/>'))
+    table.add('viommu-hook of a domain with spare ports / of one without', processor_time(start, spare) / judged, 1.5)
     table.add('viommu-hook of a domain with vSMMUs / viommu plan', judged / planned, 1.5)
     table.add('viommu-hook of a domain with vSMMUs / of one without', judged / passed, 2, True)
 

@@ -206,34 +206,49 @@ hasOwnPorts(const viommuDomain *dom)
     return false;
 }
 
-/* May the domain be given a spare port for @smmu? */
 static bool
-mayPlug(const viommuDomain *dom, const virSMMU *smmu)
+hasDeviceOf(const viommuHost *host, const viommuDomain *dom, const virSMMU *smmu)
 {
     size_t i;
 
-    for (i = 0; i < dom->requests->len; i++) {
-        const viommuRequest *request = g_ptr_array_index(dom->requests, i);
+    for (i = 0; i < dom->devices->len; i++) {
+        const viommuDevice *dev = g_ptr_array_index(dom->devices, i);
+        const virSMMUDevice *found = dev->haveSource ? virSMMUTopologyFindDevice(host->topo, &dev->source) : NULL;
 
-        if (request->allSMMUs || (request->sparePorts && (!request->smmu || strcmp(request->smmu, smmu->name) == 0)))
+        if (found && found->smmu == smmu)
             return true;
     }
     return false;
 }
 
-/* A spare port keeps room for any device of its SMMU: what these need has to be known. One that has gone meanwhile
- * does not come. */
-static void
-loadComing(viommuHost *host, const viommuDomain *dom)
+/* May the domain have a free port for @smmu? */
+static bool
+mayPlug(const viommuHost *host, const viommuDomain *dom, const virSMMU *smmu)
+{
+    bool some = hasOwnPorts(dom);
+    size_t i;
+
+    for (i = 0; i < dom->requests->len; i++) {
+        const viommuRequest *request = g_ptr_array_index(dom->requests, i);
+
+        if (request->allSMMUs || (request->sparePorts && g_strcmp0(request->smmu, smmu->name) == 0))
+            return true;
+        some = some || (request->sparePorts && !request->smmu);
+    }
+    return some && hasDeviceOf(host, dom, smmu);
+}
+
+/* One that has gone meanwhile does not come. */
+void
+viommuHostLoadComing(viommuHost *host, const viommuDomain *dom)
 {
     const GPtrArray *smmus = virSMMUTopologySMMUs(host->topo);
-    bool own = hasOwnPorts(dom);
     size_t i;
     size_t j;
 
     for (i = 0; i < smmus->len; i++) {
         const virSMMU *smmu = g_ptr_array_index(smmus, i);
-        bool coming = own || mayPlug(dom, smmu);
+        bool coming = mayPlug(host, dom, smmu);
 
         for (j = 0; coming && j < smmu->devices->len; j++) {
             virSMMUDevice *dev = g_ptr_array_index(smmu->devices, j);
@@ -263,6 +278,5 @@ viommuHostBind(viommuHost *host, viommuDomain *dom, GPtrArray *notes, GError **e
             !virSMMUTopologyLoadDetails(host->topo, host->fs, found, error))
             return false;
     }
-    loadComing(host, dom);
     return true;
 }

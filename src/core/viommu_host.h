@@ -44,3 +44,7 @@ GPtrArray *viommuHostMissingNetworks(const viommuHost *host, const viommuDomain 
 /* Finds the host devices behind the networks of @dom, applies the policy to it, and reads the
  * details of all its host devices. A network that is not known is an error, or with @notes a note there. */
 bool viommuHostBind(viommuHost *host, viommuDomain *dom, GPtrArray *notes, GError **error);
+
+/* Reads the details of all that can come to spare ports of @dom, which keep room for any device of their SMMU: some
+ * ten system calls for each, and so only for who plans, or plugs. */
+void viommuHostLoadComing(viommuHost *host, const viommuDomain *dom);

@@ -109,6 +109,7 @@ viommuPlacementNew(const viommuDomain *dom, viommuHost *host, unsigned qemuVersi
 
     placement->findings = viommuFindingsNew();
     viommuCheckWords(dom, placement->findings);
+    viommuHostLoadComing(host, dom);
     placement->plan = viommuPlanMake(dom, host->topo, &options, placement->findings);
     if (placement->plan && viommuDomainIsRequest(dom) && !judge(placement, dom, host, options.qemuVersion, error))
         return NULL;

@@ -193,6 +193,8 @@ prepare(viommuRewrite *self, viommuDomain *before, pluggedDomain *plugged, const
     if (!viommuHostBind(self->host, before, NULL, &error) ||
         !viommuHostBind(self->host, plugged->dom, NULL, &error))
         return viommuRewriteRefuseError(self, g_steal_pointer(&error), ret_verdict);
+    if (self->kind == VIOMMU_REWRITE_ATTACH)
+        viommuHostLoadComing(self->host, plugged->dom);
     return true;
 }
 
