@@ -518,7 +518,7 @@ overrideDevices(viommuDomain *dom, const char *alias, const xmlNode *frontend)
     }
 }
 
-/* The root port that libvirt knows by @alias. */
+/* The port that libvirt knows by @alias. */
 static viommuController *
 findPort(const viommuDomain *dom, const char *alias)
 {
@@ -526,10 +526,11 @@ findPort(const viommuDomain *dom, const char *alias)
 
     for (i = 0; i < dom->controllers->len; i++) {
         viommuController *port = g_ptr_array_index(dom->controllers, i);
+        bool plugs = port->model == VIOMMU_PCI_ROOT_PORT || port->model == VIOMMU_PCI_DOWNSTREAM;
         bool own = port->alias && g_str_has_prefix(port->alias, "ua-");
         g_autofree char *place = g_strdup_printf("pci.%u", port->index);
 
-        if (port->model == VIOMMU_PCI_ROOT_PORT && strcmp(own ? port->alias : place, alias) == 0)
+        if (plugs && strcmp(own ? port->alias : place, alias) == 0)
             return port;
     }
     return NULL;

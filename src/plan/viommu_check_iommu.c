@@ -86,8 +86,8 @@ checkAccelOnRoot(viommuChecker *checker, const viommuCheckVSMMU *vsmmu)
         "QEMU refuses to start: Emulated endpoint devices are not allowed when using "
         "arm-smmuv3,accel=on",
         "put the vSMMU and the host devices on a pcie-expander-bus",
-        "the accel vSMMU on pcie.0 has %u emulated devices below it, %s in line %u for one", count,
-        first->what, first->line);
+        "the accel vSMMU on pcie.0 has %u emulated device%s below it, %s in line %u for one", count,
+        count == 1 ? "" : "s", first->what, first->line);
 }
 
 static void

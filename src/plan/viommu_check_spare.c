@@ -6,33 +6,6 @@
  */
 #include "viommu_check_priv.h"
 
-#include <string.h>
-
-#define RESERVE "pref64-reserve"
-
-/* The aliases of devices that <qemu:override> gives a reserved window. */
-static GHashTable *
-readReserves(const viommuDomain *dom)
-{
-    GHashTable *aliases = g_hash_table_new(g_str_hash, g_str_equal);
-    const xmlNode *all = viommuXMLChildNS(dom->root, VIOMMU_NS_QEMU, "override");
-    const xmlNode *device;
-
-    for (device = viommuXMLChildNS(all, VIOMMU_NS_QEMU, "device"); device;
-         device = viommuXMLNextNS(device, VIOMMU_NS_QEMU, "device")) {
-        const xmlNode *frontend = viommuXMLChildNS(device, VIOMMU_NS_QEMU, "frontend");
-        const char *alias = viommuXMLAttr(device, "alias");
-        const xmlNode *property;
-
-        for (property = viommuXMLChildNS(frontend, VIOMMU_NS_QEMU, "property"); property;
-             property = viommuXMLNextNS(property, VIOMMU_NS_QEMU, "property")) {
-            if (alias && g_strcmp0(viommuXMLAttr(property, "name"), RESERVE) == 0)
-                g_hash_table_add(aliases, (char *)alias);
-        }
-    }
-    return aliases;
-}
-
 static bool
 isSpare(const viommuCheckBus *bus)
 {
@@ -78,7 +51,7 @@ checkFilled(viommuChecker *checker)
 }
 
 static void
-checkSpare(viommuChecker *checker, const viommuCheckBus *bus, unsigned chosen, GHashTable *reserves)
+checkSpare(viommuChecker *checker, const viommuCheckBus *bus, unsigned chosen)
 {
     g_autofree char *alias = viommuCheckBusAlias(bus);
 
@@ -91,12 +64,12 @@ checkSpare(viommuChecker *checker, const viommuCheckBus *bus, unsigned chosen, G
             "%u devices without address",
             bus->index, bus->top->index, chosen);
     /* In viommu's own dialect the windows are not written out yet. */
-    if (bus->top->vsmmu->iommu->nested != 1 && !g_hash_table_contains(reserves, alias))
+    if (bus->top->vsmmu->iommu->nested != 1 && !bus->controller->reserve)
         viommuFindingsAdd(
             checker->findings, "V22", VIOMMU_SEVERITY_WARNING, bus->controller->line,
             "when a device is plugged there the guest moves the windows of its neighbours, "
             "and a running device loses its BARs",
-            "set " RESERVE " on the port by <qemu:override>",
+            "set pref64-reserve on the port by <qemu:override>",
             "port %u below the vSMMU of controller %u is free and reserves no 64-bit window "
             "(alias '%s')",
             bus->index, bus->top->index, alias);
@@ -105,19 +78,17 @@ checkSpare(viommuChecker *checker, const viommuCheckBus *bus, unsigned chosen, G
 void
 viommuCheckSpares(viommuChecker *checker)
 {
-    g_autoptr(GHashTable) reserves = NULL;
     unsigned chosen;
     size_t i;
 
     if (!checker->accel || checker->open)
         return;
-    reserves = readReserves(checker->dom);
     chosen = countChosen(checker);
     checkFilled(checker);
     for (i = 0; i < checker->buses->len; i++) {
         const viommuCheckBus *bus = g_ptr_array_index(checker->buses, i);
 
         if (isSpare(bus))
-            checkSpare(checker, bus, chosen, reserves);
+            checkSpare(checker, bus, chosen);
     }
 }

@@ -121,6 +121,13 @@ removeAliases(expandState *state)
     }
 }
 
+/* Are there properties of @device to be set by its alias? */
+static bool
+isSetByName(const expandState *state, const viommuDevice *device)
+{
+    return !state->words.pciBus || expandNeedsObject(state, device);
+}
+
 void
 expandAliases(expandState *state)
 {
@@ -134,7 +141,7 @@ expandAliases(expandState *state)
         for (j = 0; j < vsmmu->devices->len; j++) {
             const viommuDevice *device = ((viommuPlanDevice *)g_ptr_array_index(vsmmu->devices, j))->device;
 
-            if (!state->words.pciBus || expandNeedsObject(state, device))
+            if (isSetByName(state, device))
                 nameDevice(state, device, &next);
         }
     }
@@ -244,8 +251,7 @@ givesNames(const expandState *state)
         for (j = 0; j < vsmmu->devices->len; j++) {
             const viommuDevice *device = ((viommuPlanDevice *)g_ptr_array_index(vsmmu->devices, j))->device;
 
-            if ((!state->words.pciBus || expandNeedsObject(state, device)) &&
-                !(device->alias && g_str_has_prefix(device->alias, "ua-")))
+            if (isSetByName(state, device) && !(device->alias && g_str_has_prefix(device->alias, "ua-")))
                 return true;
         }
     }

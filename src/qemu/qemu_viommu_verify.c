@@ -156,8 +156,8 @@ verifyEmulated(verifier *self, const qemuViommuLiveDevice *vsmmu)
     if (count && !vsmmu->expander)
         viommuFindingsAdd(self->findings, "V08", VIOMMU_SEVERITY_ERROR, 0, words,
                           "put the vSMMU and the host devices on a pcie-expander-bus",
-                          "the accel vSMMU '%s' on '%s' has %u emulated devices below it, '%s' (%s) for one", vsmmu->id,
-                          qemuViommuLiveName(vsmmu->bus), count, first->id, first->type);
+                          "the accel vSMMU '%s' on '%s' has %u emulated device%s below it, '%s' (%s) for one", vsmmu->id,
+                          qemuViommuLiveName(vsmmu->bus), count, count == 1 ? "" : "s", first->id, first->type);
 }
 
 static void
@@ -256,7 +256,7 @@ verifyHost(verifier *self, qemuViommuVerified *item)
                  g_strdup_printf("is '%s' by the descriptor that QEMU has", virPCIAddrFormat(&dev->opened, opened)));
     if (!dev->haveHost) {
         item->verdict = QEMU_VIOMMU_UNKNOWN;
-        addAbout(self, item, "V02", VIOMMU_SEVERITY_NOTE, NULL, NULL,
+        addAbout(self, item, "V02", VIOMMU_SEVERITY_NOTE, NULL, "ask through libvirt, or as root on the guest's host",
                  g_strdup("is a host device of which is not known which one"));
     } else if (!item->host) {
         addAbout(self, item, "V02", VIOMMU_SEVERITY_ERROR, "the device has left the host, or is of another host",
