@@ -57,7 +57,7 @@ testAnswers(gconstpointer data)
         return;
     g_test_fail_printf("%s: expected '%s', got '%s'", expectation, expected ? expected : "", actual);
     if (g_getenv("VIOMMU_TEST_REGENERATE"))
-        g_file_set_contents_full(expectation, actual, -1, G_FILE_SET_CONTENTS_NONE, 0644, NULL);
+        g_file_set_contents(expectation, actual, -1, NULL);
 }
 
 #define GREETING "{\"QMP\": {\"version\": {}, \"capabilities\": []}}\n"
