@@ -118,6 +118,14 @@ def often(tap, world, name):
             problems.append(f"{count}: viommu detach: {done.stdout}{done.stderr}")
             break
     tap.noProblems(problems, f"{name}: {TIMES} times it comes to its port, is read, and goes")
+    world.host.viommu("attach", NAME, "-", stdin=device)
+    guest.must(f"await {PLUG_SECONDS} B1")
+    world.host.virsh("suspend", NAME)
+    done = world.host.viommu("detach", NAME, "-", stdin=device)
+    world.host.virsh("resume", NAME)
+    tap.ok(done.returncode == 0 and "the guest has been asked, and has not let it go yet" in done.stdout,
+           f"{name}: viommu detach says that a guest which stands still keeps it", done.stdout, done.stderr)
+    tap.ok(awaitGone(world, "B1"), f"{name}: it goes when the guest goes on")
     stillLoaded(tap, guest, name, "after that")
     tap.ok(world.host.virsh("dumpxml", NAME).stdout == before, f"{name}: the domain is as before")
     stopLoad(tap, guest, name)
