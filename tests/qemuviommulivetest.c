@@ -387,28 +387,86 @@ testAnswers(void)
     }
 }
 
-/* As deep as it is let, and a bit more; more devices than there are; longer than any answer. */
-static void
-testLimits(void)
+/* Why an answer to the first question is not taken; NULL: it is. */
+static char *
+refusal(const char *answer, size_t len)
 {
     g_autoptr(qemuViommuWalk) self = qemuViommuWalkNew();
-    g_autoptr(GString) list = g_string_new("{\"return\":[");
-    g_autofree char *deep = g_strnfill(4999, '[');
-    g_autofree char *deeper = g_strnfill(60000, '[');
-    g_autofree char *tooLong = g_strnfill(QEMU_VIOMMU_ANSWER_MAX + 1, ' ');
-    g_autoptr(GHashTable) answers = makeAnswers();
     g_autoptr(GError) error = NULL;
+
+    return qemuViommuWalkTake(self, answer, len, &error) ? NULL : g_strdup(error->message);
+}
+
+static void
+testDepth(void)
+{
+    static const struct {
+        size_t brackets; /* and a brace */
+        const char *error;
+    } cases[] = {
+        { 4999, "not an answer of QEMU's monitor: no list of types" },
+        { 5000, "not an answer of QEMU's monitor: no JSON object" },
+        { 60000, "not an answer of QEMU's monitor: no JSON object" },
+    };
     size_t i;
 
-    g_assert_false(qemuViommuWalkTake(self, deep, strlen(deep), NULL));
-    g_assert_false(qemuViommuWalkTake(self, deeper, strlen(deeper), NULL));
-    g_assert_false(qemuViommuWalkTake(self, tooLong, strlen(tooLong), NULL));
-    g_assert_false(qemuViommuWalkTake(self, "{\"return\":[]}\0", 14, NULL));
-    for (i = 0; i <= QEMU_VIOMMU_LIVE_MAX; i++)
+    for (i = 0; i < G_N_ELEMENTS(cases); i++) {
+        g_autofree char *opening = g_strnfill(cases[i].brackets, '[');
+        g_autofree char *closing = g_strnfill(cases[i].brackets, ']');
+        g_autofree char *answer = g_strconcat("{\"return\":", opening, closing, "}", NULL);
+        g_autofree char *said = refusal(answer, strlen(answer));
+
+        g_assert_cmpstr(said, ==, cases[i].error);
+    }
+}
+
+/* An answer that is good but for its length. */
+static void
+testLength(void)
+{
+    static const char good[] = "{\"return\":[]}";
+    g_autofree char *blanks = g_strnfill(QEMU_VIOMMU_ANSWER_MAX + 1 - strlen(good), ' ');
+    g_autofree char *longer = g_strconcat(good, blanks, NULL);
+    g_autofree char *taken = refusal(longer, QEMU_VIOMMU_ANSWER_MAX);
+    g_autofree char *said = refusal(longer, strlen(longer));
+    g_autofree char *nul = refusal(good, sizeof(good));
+
+    g_assert_null(taken);
+    g_assert_cmpstr(said, ==, "not an answer of QEMU's monitor: more than QEMU would ever say");
+    g_assert_cmpstr(nul, ==, "not an answer of QEMU's monitor: no JSON object");
+}
+
+/* A walk over @count devices. */
+static void
+walkMany(size_t count, GError **error)
+{
+    g_autoptr(GString) list = g_string_new("{\"return\":[");
+    g_autoptr(GHashTable) answers = makeAnswers();
+    g_autoptr(qemuViommuLive) live = NULL;
+    size_t i;
+
+    for (i = 0; i < count; i++) {
+        g_autofree char *command = g_strdup_printf(GET("n%zu", "parent_bus"), i);
+
         g_string_append_printf(list, "%s" CHILD("n%zu", "nvme"), i ? "," : "", i);
+        set(answers, command, TEXT("/machine/unattached/device[0]/pcie.0"));
+    }
     g_string_append(list, "]}");
     set(answers, LIST("/machine/peripheral"), list->str);
-    g_assert_null(walk(answers, &error));
+    live = walk(answers, error);
+    g_assert_true(!live || live->devices->len == count);
+}
+
+/* As many as a guest can have, and one more. */
+static void
+testMany(void)
+{
+    g_autoptr(GError) error = NULL;
+
+    walkMany(QEMU_VIOMMU_LIVE_MAX, &error);
+    g_assert_no_error(error);
+    walkMany(QEMU_VIOMMU_LIVE_MAX + 1, &error);
+    g_assert_nonnull(error);
     g_assert_cmpstr(error->message, ==, "not an answer of QEMU's monitor: more devices than a guest can have");
 }
 
@@ -436,7 +494,9 @@ main(int argc, char **argv)
     g_test_add_func("/live/slash", testSlash);
     g_test_add_func("/live/mediated", testMediated);
     g_test_add_func("/live/answers", testAnswers);
-    g_test_add_func("/live/limits", testLimits);
+    g_test_add_func("/live/depth", testDepth);
+    g_test_add_func("/live/length", testLength);
+    g_test_add_func("/live/many", testMany);
     path = g_test_build_filename(G_TEST_DIST, "livedata", NULL);
     dir = g_dir_open(path, 0, NULL);
     while (dir && (name = g_dir_read_name(dir))) {
