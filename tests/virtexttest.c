@@ -21,6 +21,7 @@ testSimilar(void)
         { "as", "ats" },                { "bats", "ats" },        { "cat", NULL },
         { "a", NULL },                  { "", NULL },             { "pln", "plan" },
         { "plant", "plan" },            { "pl", NULL },           { "xplanx", NULL },
+        { "spareprs", "sparePorts" },   { "spareps", NULL },
         { "nestednestednestednestednestednested", NULL },
     };
     size_t i;
