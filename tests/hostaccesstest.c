@@ -89,6 +89,7 @@ testConf(void)
 #define ACL "cgroup_device_acl = [ " OWN ", " NODES " ]\n"
 #define LACKS "libvirt before 12.1 leaves it to QEMU, and cgroup_device_acl does not name them"
 #define ARMOR "sys/module/apparmor/parameters/enabled = Y\n"
+#define NO_ARMOR "sys/module/apparmor/parameters/enabled = N\n"
 
 /* Whether qemu.conf is to be one that nobody may read. */
 static bool closed;
@@ -160,6 +161,7 @@ testAccess(void)
           "AppArmor confines QEMU, and may not let it",
           "add '/dev/iommu rw,' and '/dev/vfio/devices/* rw,' to /etc/apparmor.d/local/abstractions/libvirt-qemu" },
         { ARMOR, "user = \"root\"\nsecurity_driver = \"none\"\n" ACL, 0666, 11003, false, VIOMMU_VERDICT_PASS, NULL, "root" },
+        { NO_ARMOR, "user = \"root\"\n" ACL, 0666, 11003, false, VIOMMU_VERDICT_PASS, NULL, "root" },
         { "", NULL, 0666, 11003, true, VIOMMU_VERDICT_NOTE, "not known: a record has neither qemu.conf nor nodes",
           "run it on that host" },
     };
@@ -228,6 +230,34 @@ testUnbound(void)
                     ", \"/dev/vfio/devices/vfio1\" ]");
 }
 
+/* Of many devices that are not bound, no more nodes are asked for than a guest has devices. */
+static void
+testManyUnbound(void)
+{
+    g_autoptr(GString) lines = g_string_new("sys/class/iommu/" SMMU " -> ../../devices/platform/s/iommu/" SMMU "\n");
+    g_autoptr(virSysfs) fs = NULL;
+    g_autoptr(virSMMUTopology) topo = NULL;
+    g_autoptr(GPtrArray) verdicts = NULL;
+    const char *hint;
+    unsigned i;
+
+    for (i = 1; i <= 17; i++) {
+        g_autofree char *name = g_strdup_printf("0001:00:%02x.0", i);
+        g_auto(GStrv) parts = g_strsplit(OTHER("NAME", "20000"), "NAME", -1);
+        g_autofree char *text = g_strjoinv(name, parts);
+
+        g_string_append(lines, text);
+    }
+    fs = testHostParse(lines->str);
+    topo = virSMMUTopologyRead(fs, NULL);
+    verdicts = viommuHostCheck(topo, fs, NULL, NULL);
+    g_ptr_array_set_size(verdicts, 0);
+    g_assert_true(viommuHostCheckAccess(verdicts, topo, fs, "/nonexistent", 11003, NULL));
+    g_assert_cmpuint(verdicts->len, ==, 1);
+    hint = ((viommuVerdict *)g_ptr_array_index(verdicts, 0))->hint;
+    g_assert_true(g_str_has_suffix(hint, ", \"/dev/vfio/devices/vfio14\", \"/dev/vfio/devices/vfio15\" ]"));
+}
+
 int
 main(int argc, char **argv)
 {
@@ -238,5 +268,6 @@ main(int argc, char **argv)
     g_test_add_func("/access/group", testGroup);
     g_test_add_func("/access/unreadable", testUnreadable);
     g_test_add_func("/access/unbound", testUnbound);
+    g_test_add_func("/access/many-unbound", testManyUnbound);
     return g_test_run();
 }
