@@ -22,9 +22,6 @@
 #define ANONYMOUS "/machine/peripheral-anon"
 #define UNATTACHED "/machine/unattached"
 
-/* What QEMU says for a host device that it was not told the address of. */
-#define NO_ADDRESS "ffff:ff:ff.f"
-
 typedef enum {
     ASK_PCI_TYPES,
     ASK_BRIDGE_TYPES,
@@ -299,13 +296,14 @@ takeList(qemuViommuWalk *walk, const char *container, JsonArray *list, GError **
     return true;
 }
 
-/* The address in "0002:01:00.0" or "/sys/bus/pci/devices/0002:01:00.0", also with a slash behind it. */
+/* The address in "0002:01:00.0" or "/sys/bus/pci/devices/0002:01:00.0", also with a slash behind it. What QEMU says
+ * where it was told none, "ffff:ff:ff.f", is no address either. */
 static void
 takeHost(qemuViommuLiveDevice *dev, const char *text)
 {
     g_autofree char *name = g_path_get_basename(text);
 
-    if (!dev->haveHost && strcmp(name, NO_ADDRESS) != 0)
+    if (!dev->haveHost)
         dev->haveHost = virPCIAddrParse(name, &dev->host);
 }
 
