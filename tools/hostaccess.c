@@ -152,20 +152,14 @@ viommuQEMUConfWants(const viommuQEMUConf *conf, char *const *nodes)
     return missing ? g_string_free(g_steal_pointer(&line), FALSE) : NULL;
 }
 
-/* Devices that libvirt binds at start get the lowest numbers that are free. */
+/* Devices that libvirt binds at start get the lowest numbers, where none is bound. */
 static void
 addUnbound(GPtrArray *nodes, unsigned unbound)
 {
     unsigned number;
 
-    for (number = 0; unbound; number++) {
-        g_autofree char *node = g_strdup_printf(VFIO_DEVICES "vfio%u", number);
-
-        if (g_ptr_array_find_with_equal_func(nodes, node, g_str_equal, NULL))
-            continue;
-        g_ptr_array_add(nodes, g_steal_pointer(&node));
-        unbound--;
-    }
+    for (number = 0; number < unbound; number++)
+        g_ptr_array_add(nodes, g_strdup_printf(VFIO_DEVICES "vfio%u", number));
 }
 
 /* The nodes that QEMU is to open: of devices that are bound; where none is, as many as there may be once libvirt has
