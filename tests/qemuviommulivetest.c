@@ -316,6 +316,51 @@ testSlash(void)
     g_assert_cmpstr(virPCIAddrFormat(&dev->host, name), ==, "0002:01:00.0");
 }
 
+/* A port may have the name of pcie.0, which no expander has made. */
+static void
+testNamesake(void)
+{
+    g_autoptr(GHashTable) answers = makeAnswers();
+    g_autoptr(qemuViommuLive) live = NULL;
+
+    set(answers, LIST("/machine/peripheral"),
+        "{\"return\":[" CHILD("d0", "vfio-pci") "," CHILD("pcie.0", "pcie-root-port") "]}");
+    set(answers, GET("pcie.0", "parent_bus"), TEXT("/machine/unattached/device[0]/pcie.0"));
+    set(answers, GET("d0", "parent_bus"), TEXT("/machine/unattached/device[0]/pcie.0"));
+    live = walk(answers, NULL);
+    g_assert_cmpstr(qemuViommuLiveName(find(live, "d0")->root), ==, "pcie.0");
+    g_assert_false(find(live, "d0")->expander);
+}
+
+/* The domain tells which host device it is only where QEMU does not. */
+static void
+testBind(void)
+{
+    static const char xml[] =
+        "<domain type='kvm'><devices><hostdev mode='subsystem' type='pci'><source>"
+        "<address domain='0x0002' bus='0x02' slot='0x00' function='0x0'/></source><alias name='d0'/></hostdev>"
+        "</devices></domain>";
+    static const char *const hosts[][2] = {
+        { "0002:01:00.0", "0002:01:00.0" },
+        { "ffff:ff:ff.f", "0002:02:00.0" },
+    };
+    g_autoptr(viommuDomain) dom = viommuDomainParse(xml, strlen(xml), NULL);
+    size_t i;
+
+    for (i = 0; i < G_N_ELEMENTS(hosts); i++) {
+        g_autoptr(GHashTable) answers = makeAnswers();
+        g_autofree char *answer = g_strdup_printf(TEXT("%s"), hosts[i][0]);
+        g_autoptr(qemuViommuLive) live = NULL;
+        char name[VIR_PCI_ADDR_BUFLEN];
+
+        set(answers, GET("d0", "host"), answer);
+        live = walk(answers, NULL);
+        qemuViommuLiveBind(live, dom);
+        g_assert_true(find(live, "d0")->haveHost);
+        g_assert_cmpstr(virPCIAddrFormat(&find(live, "d0")->host, name), ==, hosts[i][1]);
+    }
+}
+
 static void
 testMediated(void)
 {
@@ -364,6 +409,8 @@ static const struct {
     { LIST("/machine/peripheral"), TEXT(""), "not an answer of QEMU's monitor: no list of objects" },
     { LIST("/machine/peripheral"), "{\"return\":[{\"name\":\"x\"}]}",
       "not an answer of QEMU's monitor: a list of objects without names and types" },
+    { LIST("/machine/peripheral"), "{\"return\":[{\"name\":\"x\",\"type\":\"child<nvmes\"}]}", NULL },
+    { LIST("/machine/peripheral"), "{\"return\":[{\"name\":\"x\",\"type\":\"child<\"}]}", NULL },
     { LIST("/machine/peripheral"), "{\"return\":[" CHILD("a/b", "nvme") "]}",
       "not an answer of QEMU's monitor: a list of objects without names and types" },
 };
@@ -436,7 +483,7 @@ testLength(void)
     g_assert_cmpstr(nul, ==, "not an answer of QEMU's monitor: no JSON object");
 }
 
-/* A walk over @count devices. */
+/* A walk over @count devices, which come in the order of their numbers. */
 static void
 walkMany(size_t count, GError **error)
 {
@@ -455,6 +502,11 @@ walkMany(size_t count, GError **error)
     set(answers, LIST("/machine/peripheral"), list->str);
     live = walk(answers, error);
     g_assert_true(!live || live->devices->len == count);
+    for (i = 0; live && i < count; i++) {
+        g_autofree char *id = g_strdup_printf("n%zu", i);
+
+        g_assert_cmpstr(((qemuViommuLiveDevice *)g_ptr_array_index(live->devices, i))->id, ==, id);
+    }
 }
 
 /* As many as a guest can have, and one more. */
@@ -492,6 +544,8 @@ main(int argc, char **argv)
     g_test_add_func("/live/loop", testLoop);
     g_test_add_func("/live/opened", testOpened);
     g_test_add_func("/live/slash", testSlash);
+    g_test_add_func("/live/namesake", testNamesake);
+    g_test_add_func("/live/bind", testBind);
     g_test_add_func("/live/mediated", testMediated);
     g_test_add_func("/live/answers", testAnswers);
     g_test_add_func("/live/depth", testDepth);
