@@ -381,6 +381,102 @@ testMediated(void)
     g_assert_cmpuint(findings->len, ==, 0);
 }
 
+/* What is said of a guest on the host @manifest; @bridged: its host devices are behind a conventional bridge. */
+static char *
+judge(GHashTable *answers, const char *manifest, bool bridged)
+{
+    g_autofree char *path = g_test_build_filename(G_TEST_DIST, manifest, NULL);
+    g_autofree char *host = readFile(path, ".sysfs");
+    g_autoptr(virSysfs) fs = testHostParse(host);
+    g_autoptr(virSMMUTopology) topo = virSMMUTopologyRead(fs, NULL);
+    g_autoptr(qemuViommuLive) live = walk(answers, NULL);
+    g_autoptr(GPtrArray) findings = viommuFindingsNew();
+    g_autoptr(GPtrArray) devices = NULL;
+    qemuViommuVerifyContext context = { live, topo, false };
+    size_t i;
+
+    loadDetails(live, topo, fs);
+    for (i = 0; i < live->devices->len; i++) {
+        const qemuViommuLiveDevice *dev = g_ptr_array_index(live->devices, i);
+
+        if (dev->haveHost)
+            virSMMUTopologyFindDevice(topo, &dev->host)->behindBridge = bridged;
+    }
+    devices = qemuViommuVerify(&context, findings);
+    return describe(devices, findings);
+}
+
+#define SMMU_OF_2X "smmu3.0x000000000c020000"
+#define SMMU_OF_4X "smmu3.0x000000000c040000"
+
+static void
+testHardware(void)
+{
+    g_autoptr(GHashTable) answers = makeAnswers();
+    g_autofree char *grouped = NULL;
+    g_autofree char *bridged = NULL;
+
+    set(answers, GET("d0", "host"), TEXT("0000:27:00.0"));
+    grouped = judge(answers, "livedata/emulated", false);
+    g_assert_cmpstr(grouped, ==, "device 'd0' (0000:27:00.0): smmu " SMMU_OF_2X ", vsmmu s0, bus e0, port p0, iommufd "
+                                 "iommufd0: wrong\n"
+                                 "error: V16: device 'd0' (0000:27:00.0) shares IOMMU group 20 with '0000:27:00.1'\n");
+    set(answers, GET("d0", "host"), TEXT("0000:21:00.0"));
+    bridged = judge(answers, "livedata/emulated", true);
+    g_assert_cmpstr(bridged, ==, "device 'd0' (0000:21:00.0): smmu " SMMU_OF_2X ", vsmmu s0, bus e0, port p0, iommufd "
+                                 "iommufd0: wrong\n"
+                                 "error: V17: device 'd0' (0000:21:00.0) is behind a conventional PCI bridge and shares "
+                                 "its StreamID\n");
+}
+
+/* Without vSMMUs a device may be behind any IOMMU, and use iommufd or not. */
+static void
+testPlain(void)
+{
+    g_autoptr(GHashTable) answers = makeAnswers();
+    g_autofree char *said = NULL;
+
+    set(answers, LIST("/machine/peripheral"),
+        "{\"return\":[" CHILD("d0", "vfio-pci") "," CHILD("d1", "vfio-pci") "]}");
+    set(answers, GET("d0", "host"), TEXT("0000:01:00.0"));
+    set(answers, GET("d1", "host"), TEXT("0000:81:00.0"));
+    set(answers, GET("d0", "parent_bus"), TEXT("/machine/unattached/device[0]/pcie.0"));
+    set(answers, GET("d1", "parent_bus"), TEXT("/machine/unattached/device[0]/pcie.0"));
+    set(answers, GET("d1", "iommufd"), MISSING("GenericError"));
+    set(answers, GET("d1", "hotplugged"), "{\"return\":true}");
+    set(answers, GET("d1", "sysfsdev"), TEXT(""));
+    said = judge(answers, "hosts/x86-vtd", false);
+    g_assert_cmpstr(said, ==,
+                    "device 'd0' (0000:01:00.0): smmu -, vsmmu -, bus pcie.0, port -, iommufd iommufd0: none\n"
+                    "device 'd1' (0000:81:00.0): smmu -, vsmmu -, bus pcie.0, port -, iommufd -, hotplugged: none\n");
+}
+
+/* Below one vSMMU all go through one iommufd object, below another perhaps through another. */
+static void
+testTwoObjects(void)
+{
+    g_autoptr(GHashTable) answers = makeAnswers();
+    g_autofree char *said = NULL;
+
+    set(answers, LIST("/machine/peripheral"),
+        "{\"return\":[" CHILD("d0", "vfio-pci") "," CHILD("s0", "arm-smmuv3") "," CHILD("d1", "vfio-pci") ","
+        CHILD("s1", "arm-smmuv3") "]}");
+    set(answers, GET("d0", "host"), TEXT("0000:21:00.0"));
+    set(answers, GET("d1", "host"), TEXT("0000:41:00.0"));
+    set(answers, GET("d0", "parent_bus"), TEXT("/machine/unattached/device[7]/e0"));
+    set(answers, GET("d1", "parent_bus"), TEXT("/machine/unattached/device[8]/e1"));
+    set(answers, GET("s1", "primary-bus"), TEXT("/machine/unattached/device[8]/e1"));
+    set(answers, GET("s1", "accel"), "{\"return\":true}");
+    set(answers, GET("d1", "iommufd"), TEXT("/objects/iommufd1"));
+    set(answers, GET("d1", "hotplugged"), "{\"return\":false}");
+    set(answers, GET("d1", "sysfsdev"), TEXT(""));
+    said = judge(answers, "livedata/emulated", false);
+    g_assert_cmpstr(said, ==,
+                    "device 'd0' (0000:21:00.0): smmu " SMMU_OF_2X ", vsmmu s0, bus e0, port -, iommufd iommufd0: right\n"
+                    "device 'd1' (0000:41:00.0): smmu " SMMU_OF_4X ", vsmmu s1, bus e1, port -, iommufd iommufd1: "
+                    "right\n");
+}
+
 static const struct {
     const char *command;
     const char *answer;
@@ -547,6 +643,9 @@ main(int argc, char **argv)
     g_test_add_func("/live/namesake", testNamesake);
     g_test_add_func("/live/bind", testBind);
     g_test_add_func("/live/mediated", testMediated);
+    g_test_add_func("/live/hardware", testHardware);
+    g_test_add_func("/live/plain", testPlain);
+    g_test_add_func("/live/two-objects", testTwoObjects);
     g_test_add_func("/live/answers", testAnswers);
     g_test_add_func("/live/depth", testDepth);
     g_test_add_func("/live/length", testLength);
