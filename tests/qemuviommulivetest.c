@@ -451,6 +451,25 @@ testPlain(void)
                     "device 'd1' (0000:81:00.0): smmu -, vsmmu -, bus pcie.0, port -, iommufd -, hotplugged: none\n");
 }
 
+/* Of vSMMUs that do not say which bus they serve no two are on one. */
+static void
+testNoBus(void)
+{
+    g_autoptr(GHashTable) answers = makeAnswers();
+    g_autofree char *said = NULL;
+
+    set(answers, LIST("/machine/peripheral"),
+        "{\"return\":[" CHILD("s0", "arm-smmuv3-accel") "," CHILD("s1", "arm-smmuv3-accel") "]}");
+    set(answers, GET("s0", "primary-bus"), MISSING("GenericError"));
+    set(answers, GET("s1", "primary-bus"), MISSING("GenericError"));
+    set(answers, GET("s0", "pci-bus"), MISSING("GenericError"));
+    set(answers, GET("s1", "pci-bus"), MISSING("GenericError"));
+    set(answers, GET("s0", "parent_bus"), MISSING("GenericError"));
+    set(answers, GET("s1", "parent_bus"), MISSING("GenericError"));
+    said = judge(answers, "livedata/emulated", false);
+    g_assert_cmpstr(said, ==, "");
+}
+
 /* Below one vSMMU all go through one iommufd object, below another perhaps through another. */
 static void
 testTwoObjects(void)
@@ -645,6 +664,7 @@ main(int argc, char **argv)
     g_test_add_func("/live/mediated", testMediated);
     g_test_add_func("/live/hardware", testHardware);
     g_test_add_func("/live/plain", testPlain);
+    g_test_add_func("/live/no-bus", testNoBus);
     g_test_add_func("/live/two-objects", testTwoObjects);
     g_test_add_func("/live/answers", testAnswers);
     g_test_add_func("/live/depth", testDepth);
