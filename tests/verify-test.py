@@ -92,6 +92,17 @@ class Cases:
         self.tap.ok(commands == {"qmp_capabilities", "qom-list-types", "qom-list", "qom-get"},
                     "nothing is asked that changes anything", commands)
 
+    def wrong(self):
+        """A device without iommufd that is not alone in its group either, one that is right, one with another object."""
+        self.answers = recorded(os.path.join(self.data, "made-V04.live"))
+        self.answers['{"execute":"qom-get","arguments":{"path":"/machine/peripheral/d1","property":"host"}}'] = \
+            '{"return":"0000:27:00.0"}'
+        done, _ = self.run(self.good)
+        rows = [[cell.strip() for cell in line.split("   ") if cell.strip()] for line in done.stdout.splitlines()[2:5]]
+        self.tap.ok(done.returncode == 1 and [row[0] for row in rows] == ["d1", "d2", "d3"] and
+                    [row[-1] for row in rows] == ["wrong: V04, V16", "right", "wrong: V04"],
+                    "a wrong guest", done, rows)
+
     def otherwise(self, part, bytes_):
         """The same answers but one."""
         return lambda command: bytes_ if part in command else self.good(command)
@@ -116,6 +127,8 @@ class Cases:
         self.fails("another greeting", "is no monitor that speaks QMP", self.good, greeting=b"220 mail\n")
         self.fails("no answer", "gives no answer in time", self.otherwise("parent_bus", None))
         self.fails("no greeting", "gives no answer in time", self.good, greeting=b"")
+        with guarded(self.tap, "a wrong guest"):
+            self.wrong()
 
 
 def main():
