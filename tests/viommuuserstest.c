@@ -25,9 +25,11 @@
     "<controller type='pci' index='1' model='pcie-expander-bus'><target busNr='254'/></controller>" \
     "<controller type='pci' index='3' model='pcie-expander-bus'><target busNr='252'/></controller>" \
     PORT("2", "0x01") PORT("4", "0x03") PORT("5", "0x00")                                    \
-    "<iommu model='smmuv3'><driver pciBus='1' accel='on'" first "/></iommu>"                 \
-    "<iommu model='smmuv3'><driver pciBus='3' accel='on'" second "/></iommu>"                \
+    "<iommu model='smmuv3'><driver pciBus='1'" first "/></iommu>"                            \
+    "<iommu model='smmuv3'><driver pciBus='3'" second "/></iommu>"                           \
     HOSTDEV("0x1", "0x02") HOSTDEV("0x2", "0x04") HOSTDEV("0x3", "0x05") "</devices></domain>"
+
+#define ACCEL " accel='on'"
 
 /* The same below libvirt 11.3, in whose words the vSMMUs are not. */
 #define NAMED(function, alias)                                                               \
@@ -82,11 +84,12 @@ testAdd(void)
         int vsmmus[3];
         unsigned queues;
     } some[] = {
-        { RUNNING("<name>one</name>", "", " cmdqv='off'"), 3, { 1, VIOMMU_UNSET, VIOMMU_UNSET }, 1 },
-        { RUNNING("<name>one</name>", " cmdqv='on'", ""), 3, { 1, 3, VIOMMU_UNSET }, 2 },
-        { RUNNING("<name>one</name>", " cmdqv='off'", " cmdqv='off'"), 3,
+        { RUNNING("<name>one</name>", ACCEL, ACCEL " cmdqv='off'"), 3, { 1, VIOMMU_UNSET, VIOMMU_UNSET }, 1 },
+        { RUNNING("<name>one</name>", ACCEL " cmdqv='on'", ACCEL), 3, { 1, 3, VIOMMU_UNSET }, 2 },
+        { RUNNING("<name>one</name>", ACCEL " cmdqv='off'", ACCEL " cmdqv='off'"), 3,
           { VIOMMU_UNSET, VIOMMU_UNSET, VIOMMU_UNSET }, 0 },
-        { RUNNING("", "", ""), 0, { 0 }, 0 },
+        { RUNNING("<name>one</name>", "", ACCEL), 3, { VIOMMU_UNSET, 3, VIOMMU_UNSET }, 1 },
+        { RUNNING("", ACCEL, ACCEL), 0, { 0 }, 0 },
         { ARGUMENTS(",accel=on", ",accel=on,cmdqv=off"), 3, { 1, VIOMMU_UNSET, VIOMMU_UNSET }, 1 },
         { ARGUMENTS(",accel=on,cmdqv=on", ",accel=on,ats=on"), 3, { 1, 11, VIOMMU_UNSET }, 2 },
         { ARGUMENTS("", ",accel=on,cmdqv=off"), 3, { VIOMMU_UNSET, VIOMMU_UNSET, VIOMMU_UNSET }, 0 },
@@ -137,7 +140,7 @@ place(const char *xml, unsigned vsmmus, unsigned qemu, char **ret_said)
     host->users = viommuUsersNew();
     for (i = 0; i < vsmmus; i++) {
         g_autofree char *name = g_strdup_printf("<name>guest%zu</name>", i);
-        g_autofree char *running = g_strdup_printf(RUNNING("%s", "", " cmdqv='off'"), name);
+        g_autofree char *running = g_strdup_printf(RUNNING("%s", ACCEL, ACCEL " cmdqv='off'"), name);
 
         addRunning(host->users, running);
     }
