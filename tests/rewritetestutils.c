@@ -42,6 +42,8 @@ static virSysfs *
 openHost(const void *data, GError **error)
 {
     note("host", NULL);
+    if (now.world->manifest)
+        return testHostParse(now.world->manifest);
     if (now.world->host)
         return testHostRead(now.world->host);
     g_set_error_literal(error, G_FILE_ERROR, G_FILE_ERROR_NOENT, "no host here");
@@ -196,6 +198,18 @@ testReplaces(const testWorld *world, viommuRewriteKind kind, unsigned flags, con
         g_assert_cmpstr(outcome->words, ==, NULL);
     g_assert_cmpstr(outcome->text, ==, expected);
     g_assert_cmpint(outcome->verdict, ==, VIOMMU_REWRITE_REPLACE);
+}
+
+char *
+testManifest(const char *host)
+{
+    g_autofree char *path = testHostPath(host, ".sysfs");
+    g_autoptr(GError) error = NULL;
+    char *text = NULL;
+
+    g_file_get_contents(path, &text, NULL, &error);
+    g_assert_no_error(error);
+    return text;
 }
 
 char *

@@ -42,6 +42,7 @@
 /* What is answered. */
 typedef struct {
     const char *host;     /* one of hosts/; NULL: it cannot be read, "no host here" */
+    const char *manifest; /* what is in such a file, instead of it; NULL: nothing */
     viommuPolicy policy;
     uint64_t libvirt;     /* versions; 0: an error */
     uint64_t qemu;
@@ -88,6 +89,9 @@ char *testPlace(const testWorld *world, const char *text);
 
 /* @domain with more devices. */
 char *testAdd(const char *domain, const char *devices);
+
+/* What is in the file of that one of hosts/. */
+char *testManifest(const char *host);
 
 /* The file of that name of qemuxml2argvdata, or NULL. */
 char *testGoldenRead(const char *name);

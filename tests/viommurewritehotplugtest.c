@@ -402,6 +402,51 @@ testWindows(void)
     testReplaces(&world, ATTACH, LIVE, DEVICE("2", "3"), DEVICE_AT("2", "3", "0x02"));
 }
 
+/* Only 64-bit prefetchable BARs of endpoints are in those windows. */
+static void
+testOtherBars(void)
+{
+    static const char bar[] = "= 0x0000124002000000 0x0000124003ffffff 0x000000000014220c";
+    static const char *const others[] = {
+        "= 0x0000124002000000 0x0000124003ffffff 0x0000000000140204", /* not prefetchable */
+        "= 0x0000124002000000 0x0000124003ffffff 0x0000000000042208", /* of 32 bits */
+    };
+    testWorld world = testWorldOf("grace");
+    g_autofree char *domain = testPlace(
+        &world, HEAD DEVICE("2", "1") "<iommu model='smmuv3' nested='yes'><placement sparePorts='1' pref64Reserve='2048'/>"
+                "</iommu>" TAIL);
+    g_autofree char *running = testChange(domain, "<domain type='kvm'", "<domain type='kvm' id='1'");
+    g_autofree char *manifest = testManifest("grace");
+    size_t i;
+
+    world.live = running;
+    for (i = 0; i < G_N_ELEMENTS(others); i++) {
+        g_autofree char *changed = testChange(manifest, bar, others[i]);
+
+        world.manifest = changed;
+        testReplaces(&world, ATTACH, LIVE, DEVICE("2", "3"), DEVICE_AT("2", "3", "0x03"));
+    }
+}
+
+/* A bridge is not plugged, whatever its BARs are. */
+static void
+testBridgeBars(void)
+{
+    static const char class[] = "sys/devices/pci0003:00/0003:00:00.0/class = 0x060400\n";
+    testWorld world = testWorldOf("grace");
+    g_autofree char *manifest = testManifest("grace");
+    g_autofree char *lines = g_strconcat(
+        class, "sys/devices/pci0003:00/0003:00:00.0/resource = 0x0000130010000000 0x0000130010ffffff 0x000000000014220c\n",
+        NULL);
+    g_autofree char *changed = testChange(manifest, class, lines);
+    g_autofree char *domain = testPlace(&world, HEAD DEVICE("3", "1") SPARE("1") TAIL);
+    g_autofree char *same = NULL;
+
+    world.manifest = changed;
+    same = testPlace(&world, HEAD DEVICE("3", "1") SPARE("1") TAIL);
+    g_assert_cmpstr(same, ==, domain);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -418,6 +463,8 @@ main(int argc, char **argv)
     g_test_add_func("/rewrite/hotplug/networks", testNetworks);
     g_test_add_func("/rewrite/hotplug/update", testUpdate);
     g_test_add_func("/rewrite/hotplug/windows", testWindows);
+    g_test_add_func("/rewrite/hotplug/other-bars", testOtherBars);
+    g_test_add_func("/rewrite/hotplug/bridge-bars", testBridgeBars);
     g_test_add_func("/rewrite/hotplug/policy", testPolicy);
     g_test_add_func("/rewrite/hotplug/policy-unreadable", testPolicyUnreadable);
     g_test_add_func("/rewrite/hotplug/no-host", testNoHost);
