@@ -144,6 +144,9 @@ testOlderPorts(void)
                  HOSTDEV SOURCE("2", "3", "0", "0") "<driver iommufd='yes'/>" ADDRESS("0x03") "</hostdev>");
     testReplaces(&world, ATTACH, LIVE, HOSTDEV "<driver name='vfio'/>" SOURCE("2", "3", "0", "0") "</hostdev>",
                  HOSTDEV "<driver name='vfio' iommufd='yes'/>" SOURCE("2", "3", "0", "0") ADDRESS("0x03") "</hostdev>");
+    /* One that says so itself. */
+    testReplaces(&world, ATTACH, LIVE, HOSTDEV "<driver iommufd='yes'/>" SOURCE("2", "3", "0", "0") "</hostdev>",
+                 HOSTDEV "<driver iommufd='yes'/>" SOURCE("2", "3", "0", "0") ADDRESS("0x03") "</hostdev>");
     /* With no device to learn it from. */
     empty = testPlace(&world, HEAD "<iommu model='smmuv3' nested='yes'><placement smmus='all' sparePorts='1'/></iommu>"
                       TAIL);
