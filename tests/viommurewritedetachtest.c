@@ -48,6 +48,24 @@ testAlone(void)
     testRefuses(&world, DETACH, LIVE, DEVICE("2", "1"), FIRST);
 }
 
+/* Command queues that were asked for by word. */
+static void
+testAsked(void)
+{
+    static const char *const words[] = { "on", "auto" };
+    testWorld world = testWorldOf("grace");
+    g_autofree char *domain = runs(&world, GRACE_DOMAIN, "hostdev0");
+    size_t i;
+
+    for (i = 0; i < G_N_ELEMENTS(words); i++) {
+        g_autofree char *driver = g_strdup_printf("accel='on' cmdqv='%s'/>", words[i]);
+        g_autofree char *asked = testChange(domain, "accel='on'/>", driver);
+
+        world.live = asked;
+        testRefuses(&world, DETACH, LIVE, DEVICE("2", "1"), FIRST);
+    }
+}
+
 static void
 testStopped(void)
 {
@@ -157,6 +175,7 @@ main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     g_test_set_nonfatal_assertions();
     g_test_add_func("/rewrite/detach/alone", testAlone);
+    g_test_add_func("/rewrite/detach/asked", testAsked);
     g_test_add_func("/rewrite/detach/stopped", testStopped);
     g_test_add_func("/rewrite/detach/first", testFirst);
     g_test_add_func("/rewrite/detach/two-smmus", testTwoSMMUs);
