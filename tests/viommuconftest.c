@@ -722,6 +722,34 @@ testBind(void)
     g_assert_cmpint(device(dom, 3)->kind, ==, VIOMMU_DEVICE_PCIE);
 }
 
+#define RESERVE(alias, name, value)                                                             \
+    "<q:device alias='" alias "'><q:frontend><q:property name='" name "' value='" value "'/></q:frontend></q:device>"
+
+/* Ports have the name that libvirt gives them, unless their user's begins with "ua-". */
+static void
+testReserves(void)
+{
+    static const uint64_t reserves[] = { 0, 1, UINT64_C(1) << 52, 3, 0, 0 };
+    g_autoptr(viommuDomain) dom = parse(
+        "<domain type='kvm' xmlns:q='" VIOMMU_NS_QEMU "'><devices>"
+        "<controller type='pci' index='1' model='pcie-expander-bus'/>"
+        "<controller type='pci' index='2' model='pcie-root-port'/>"
+        "<controller type='pci' index='3' model='pcie-root-port'><alias name='mine'/></controller>"
+        "<controller type='pci' index='4' model='pcie-root-port'><alias name='ua-mine'/></controller>"
+        "<controller type='pci' index='5' model='pcie-root-port'/>"
+        "<controller type='pci' index='6' model='pcie-root-port'/></devices><q:override>"
+        RESERVE("pci.1", "pref64-reserve", "9") RESERVE("pci.2", "pref64-reserve", "1")
+        RESERVE("mine", "pref64-reserve", "9") RESERVE("pci.3", "pref64-reserve", "4503599627370496")
+        RESERVE("pci.4", "pref64-reserve", "9") RESERVE("ua-mine", "pref64-reserve", "3")
+        RESERVE("pci.5", "pref64-reserve", "4503599627370497") RESERVE("pci.6", "mem-reserve", "9")
+        "</q:override></domain>");
+    size_t i;
+
+    g_assert_cmpuint(dom->controllers->len, ==, G_N_ELEMENTS(reserves));
+    for (i = 0; i < dom->controllers->len; i++)
+        g_assert_cmpuint(controller(dom, i)->reserve, ==, reserves[i]);
+}
+
 static void
 testNoDomain(void)
 {
@@ -753,6 +781,7 @@ main(int argc, char **argv)
     g_test_add_func("/conf/withdrawn", testWithdrawn);
     g_test_add_func("/conf/networks", testNetworks);
     g_test_add_func("/conf/bind", testBind);
+    g_test_add_func("/conf/reserves", testReserves);
     g_test_add_func("/conf/no-domain", testNoDomain);
     return g_test_run();
 }
