@@ -97,6 +97,7 @@ testFdOf(void)
         { "{\"driver\":\"vfio-pci\",\"id\":\"hostdev1\",\"iommufd\":\"iommufd0\",\"fd\":\"17\"}", -1 },
         { "{\"driver\":\"vfio-pci\",\"id\":\"hostdev0\",\"host\":\"0000:01:00.0\"}", -1 },
         { "{\"driver\":\"vfio-pci\",\"id\":\"hostdev0\",\"fd\":\"-1\"}", -1 },
+        { "{\"driver\":\"vfio-pci\",\"id\":\"hostdev0\",\"fd\":\"2147483648\"}", -1 },
         { "{\"driver\":\"vfio-pci\",\"id\":\"hostdev0\",\"fd\":\"name\"}", -1 },
         { "{\"driver\":\"vfio-pci\",\"id\":\"hostdev0\",\"fd\":16}", -1 },
         { "{\"qom-type\":\"iommufd\",\"id\":\"hostdev0\",\"fd\":\"16\"}", -1 },
