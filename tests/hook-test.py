@@ -12,6 +12,8 @@ import subprocess
 import sys
 
 STALE = 'tests/checkdata/V01-fail-renamed.grace.xml'
+WORDS_MAX = 700
+UNPLACED = 'tests/qemuxml2argvdata/extra-specs-no-iommu.xml'
 
 
 def run(hook, host, operation, domain, stdout=subprocess.PIPE):
@@ -56,6 +58,26 @@ def no_room(hook, root):
     return [] if done.returncode == 1 and 'cannot be written' in done.stderr else [f'{done.returncode}: {done.stderr}']
 
 
+def refusal(hook, root, name):
+    """What is said of an unplaced domain of that name, without the end of the line."""
+    domain = re.sub('<name>.*?</name>', f'<name>{name}</name>', (root / UNPLACED).read_text(encoding='utf-8'))
+    done = subprocess.run([hook, '--host', root / 'tests' / 'hosts' / 'grace.sysfs', 'guest', 'prepare', 'begin', '-'],
+                          input=domain.encode(), capture_output=True, check=False, timeout=60)
+    return done.stderr.rstrip(b'\n')
+
+
+def cut(hook, root):
+    """What is longer than a log takes ends with a whole character and "...", and nothing shorter does."""
+    room = WORDS_MAX - len(refusal(hook, root, 'a')) + 1
+    whole = refusal(hook, root, 'a' * room)
+    wrong = [] if len(whole) == WORDS_MAX and whole.endswith(b'define -') else [whole.decode()]
+    for name in ('a' * (room + 1), '\u00e4' * WORDS_MAX, 'a' + '\u00e4' * WORDS_MAX):
+        text = refusal(hook, root, name).decode(errors='replace')
+        if not text.endswith('...') or '\ufffd' in text:
+            wrong.append(text)
+    return wrong
+
+
 def calls_libvirt(hook):
     """libvirt waits for its hook: a call would wait for libvirt. The library is neither linked nor opened by name."""
     found = re.findall(rb'libvirt[-\w]*\.so', pathlib.Path(hook).read_bytes())
@@ -66,6 +88,7 @@ def main():
     hook, root = sys.argv[1], pathlib.Path(sys.argv[2]).resolve()
     tests = [(path.name, lambda path=path, host=host: problems(hook, path, host)) for path, host in expansions(root)]
     tests.append(('a full disk', lambda: no_room(hook, root)))
+    tests.append(('a long name', lambda: cut(hook, root)))
     tests.append(('no library of libvirt', lambda: calls_libvirt(hook)))
     failed = 0
     print(f'1..{len(tests)}')
