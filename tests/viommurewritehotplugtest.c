@@ -405,6 +405,32 @@ testWindows(void)
     testReplaces(&world, ATTACH, LIVE, DEVICE("2", "3"), DEVICE_AT("2", "3", "0x02"));
 }
 
+/* Ports that are not passed over in a running guest: one that is known to have been made for as large a device, one of
+ * which nothing is known, and for a network, which may hand out a smaller one, any. */
+static void
+testWindowsTaken(void)
+{
+    testWorld world = testWorldOf("grace");
+    g_autofree char *domain = testPlace(
+        &world, HEAD DEVICE("2", "1") DEVICE("2", "3")
+                "<iommu model='smmuv3' nested='yes'><placement sparePorts='1' pref64Reserve='2048'/></iommu>" TAIL);
+    g_autofree char *running = testChange(domain, "<domain type='kvm'", "<domain type='kvm' id='1'");
+    g_autofree char *gone = testChange(
+        running, HOSTDEV SOURCE("2", "3", "0", "0") ADDRESS("0x03") "</hostdev>", "");
+    g_autofree char *unknown = testAdd(
+        running, "<controller type='pci' index='9' model='pcie-root-port'>"
+                 "<address type='pci' domain='0x0000' bus='0x01' slot='0x05' function='0x0'/></controller>");
+
+    world.live = gone;
+    testReplaces(&world, ATTACH, LIVE, DEVICE("2", "3"), DEVICE_AT("2", "3", "0x03"));
+    world.live = unknown;
+    testReplaces(&world, ATTACH, LIVE, DEVICE("0", "1"), DEVICE_AT("0", "1", "0x09"));
+    world.live = running;
+    world.network = HOSTDEV_NETWORK;
+    testReplaces(&world, ATTACH, LIVE, ON_NETWORK("fast"),
+                 "<interface type='network'><source network='fast'/>" ADDRESS("0x04") "</interface>");
+}
+
 /* Only 64-bit prefetchable BARs of endpoints are in those windows. */
 static void
 testOtherBars(void)
@@ -466,6 +492,7 @@ main(int argc, char **argv)
     g_test_add_func("/rewrite/hotplug/networks", testNetworks);
     g_test_add_func("/rewrite/hotplug/update", testUpdate);
     g_test_add_func("/rewrite/hotplug/windows", testWindows);
+    g_test_add_func("/rewrite/hotplug/windows-taken", testWindowsTaken);
     g_test_add_func("/rewrite/hotplug/other-bars", testOtherBars);
     g_test_add_func("/rewrite/hotplug/bridge-bars", testBridgeBars);
     g_test_add_func("/rewrite/hotplug/policy", testPolicy);
