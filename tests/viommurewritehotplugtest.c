@@ -134,6 +134,7 @@ testOlderPorts(void)
     g_autofree char *empty = NULL;
     g_autofree char *both = NULL;
     g_autofree char *freed = NULL;
+    g_autoptr(testOutcome) known = NULL;
     g_autoptr(testOutcome) outcome = NULL;
 
     world.libvirt = 12001000;
@@ -144,6 +145,9 @@ testOlderPorts(void)
                  HOSTDEV SOURCE("2", "3", "0", "0") "<driver iommufd='yes'/>" ADDRESS("0x03") "</hostdev>");
     testReplaces(&world, ATTACH, LIVE, HOSTDEV "<driver name='vfio'/>" SOURCE("2", "3", "0", "0") "</hostdev>",
                  HOSTDEV "<driver name='vfio' iommufd='yes'/>" SOURCE("2", "3", "0", "0") ADDRESS("0x03") "</hostdev>");
+    /* That libvirt knows the word is seen in the domain. */
+    known = testRewrite(&world, ATTACH, LIVE, DEVICE("2", "3"), -1, NULL);
+    g_assert_cmpstr(known->asked, ==, "domain, host");
     /* One that says so itself. */
     testReplaces(&world, ATTACH, LIVE, HOSTDEV "<driver iommufd='yes'/>" SOURCE("2", "3", "0", "0") "</hostdev>",
                  HOSTDEV "<driver iommufd='yes'/>" SOURCE("2", "3", "0", "0") ADDRESS("0x03") "</hostdev>");
