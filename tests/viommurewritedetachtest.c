@@ -123,6 +123,7 @@ testWithout(void)
                                    "</iommu>" TAIL, "hostdev0");
     testWorld other = testWorldOf("kunpeng920");
     g_autofree char *plain = g_strdup(HEAD DEVICE("2", "1") TAIL);
+    g_autofree char *misfit = NULL;
 
     world.live = domain;
     testPasses(&world, DETACH, LIVE, DEVICE("2", "1"), "domain, host");
@@ -133,6 +134,11 @@ testWithout(void)
     domain = runs(&world, GRACE_DOMAIN, "hostdev0");
     other.live = domain;
     testPasses(&other, DETACH, LIVE, DEVICE("2", "1"), "domain, host");
+    /* a CMDQV of a version that QEMU does not take */
+    other = testWorldOf("mixed-features");
+    misfit = runs(&other, HEAD DEVICE("0xb", "1") NESTED TAIL, "hostdev0");
+    other.live = misfit;
+    testPasses(&other, DETACH, LIVE, DEVICE("0xb", "1"), "domain, host");
 }
 
 /* What a network of the domain hands out is asked for first. */
