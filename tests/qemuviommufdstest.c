@@ -25,6 +25,7 @@ makeArgs(void)
         { "-device", "vfio-pci,host=0005:01:00.0,iommufd=iommufd0" },
         { "-device", "{\"driver\":\"vfio-pci\"" },
         { "-device", "{\"driver\":[\"vfio-pci\"]}" },
+        { "-device", VFIO "\"host\":[\"0007:01:00.0\"],\"iommufd\":\"iommufd0\"}" },
         { "-device", VFIO "\"host\":\"0006:01:00.0\",\"id\":\"hostdev2\",\"iommufd\":\"iommufd0\"}" },
     };
     GPtrArray *args = qemuViommuArgsNew();
@@ -62,10 +63,10 @@ testFds(void)
     g_assert_cmpstr(value(args, 3), ==, "{\"qom-type\":\"iommufd\",\"id\":\"iommufd0\",\"fd\":\"20\"}");
     g_assert_cmpstr(value(args, 4), ==,
                     "{\"driver\":\"vfio-pci\",\"id\":\"hostdev0\",\"iommufd\":\"iommufd0\",\"fd\":\"21\"}");
-    g_assert_cmpstr(value(args, 9), ==,
+    g_assert_cmpstr(value(args, 10), ==,
                     "{\"driver\":\"vfio-pci\",\"id\":\"hostdev2\",\"iommufd\":\"iommufd0\",\"fd\":\"22\"}");
     for (i = 0; i < args->len; i++) {
-        if (i != 3 && i != 4 && i != 9)
+        if (i != 3 && i != 4 && i != 10)
             g_assert_cmpstr(value(args, i), ==, value(before, i));
     }
     left = qemuViommuFdDevices(args);
