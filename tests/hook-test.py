@@ -78,6 +78,29 @@ def cut(hook, root):
     return wrong
 
 
+def corrected(hook, root):
+    """The notes of an SMMU that has gone, in the words of any libvirt for which a domain was placed."""
+    host = root / 'tests' / 'hosts' / 'grace.sysfs'
+    wrong = []
+    for name in ('libvirt-11-10', 'libvirt-12-1', 'libvirt-12-6-copied', 'spare-window'):
+        text = (root / 'tests' / 'qemuxml2argvdata' / f'{name}.grace.xml').read_text(encoding='utf-8')
+        done = subprocess.run([hook, '--host', host, 'guest', 'migrate', 'begin', '-'], capture_output=True, text=True,
+                              input=text.replace('smmu="smmu3.0x0000000011', 'smmu="smmu3.0x0000000013'), check=False,
+                              timeout=60)
+        if done.stdout != text:
+            wrong.append(f'{name}: {done.returncode}: {done.stderr}')
+    return wrong
+
+
+def taken_out(hook, root):
+    """A domain that was placed, and whose vSMMUs are gone, is judged by where its devices are."""
+    text = (root / 'tests' / 'qemuxml2argvdata' / 'again-renamed.grace.xml').read_text(encoding='utf-8')
+    done = subprocess.run([hook, '--host', root / 'tests' / 'hosts' / 'grace.sysfs', 'guest', 'prepare', 'begin', '-'],
+                          input=re.sub('(?s)<iommu .*?</iommu>', '', text), capture_output=True, text=True, check=False,
+                          timeout=60)
+    return [] if done.stderr.startswith("viommu: V05: hostdev '0002:01:00.0' is on controller 2") else [done.stderr]
+
+
 def calls_libvirt(hook):
     """libvirt waits for its hook: a call would wait for libvirt. The library is neither linked nor opened by name."""
     found = re.findall(rb'libvirt[-\w]*\.so', pathlib.Path(hook).read_bytes())
@@ -89,6 +112,8 @@ def main():
     tests = [(path.name, lambda path=path, host=host: problems(hook, path, host)) for path, host in expansions(root)]
     tests.append(('a full disk', lambda: no_room(hook, root)))
     tests.append(('a long name', lambda: cut(hook, root)))
+    tests.append(('notes for older libvirts', lambda: corrected(hook, root)))
+    tests.append(('vSMMUs taken out', lambda: taken_out(hook, root)))
     tests.append(('no library of libvirt', lambda: calls_libvirt(hook)))
     failed = 0
     print(f'1..{len(tests)}')
