@@ -164,6 +164,16 @@ testOlderPorts(void)
     full = testPlace(&world, HEAD DEVICE("2", "1") NESTED TAIL);
     world.live = full;
     testRefuses(&world, ATTACH, LIVE, DEVICE("2", "3"), none);
+    /* What a network gives takes no such word. */
+    world.libvirt = 12001000;
+    world.network = HOSTDEV_NETWORK;
+    world.live = domain;
+    testRefuses(&world, ATTACH, LIVE, ON_NETWORK("fast"),
+                "viommu: V04: interface on network 'fast' is below an accel vSMMU without iommufd (QEMU refuses to start: "
+                "vfio-pci endpoint devices without an iommufd backend not allowed when using arm-smmuv3,accel=on); to fix "
+                "it, define the domain with it, and start it anew; or give the function itself, by <interface "
+                "type='hostdev'>");
+    world.libvirt = 11010000;
     /* A port from which a device was unplugged. */
     both = testPlace(&world, HEAD DEVICE("2", "1") VF("1") NESTED TAIL);
     freed = testChange(both, HOSTDEV SOURCE("2", "3", "0", "1") ADDRESS("0x03") "<alias name='ua-viommu-1'/></hostdev>",

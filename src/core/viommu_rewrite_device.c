@@ -569,7 +569,6 @@ viommuRewriteDetach(viommuRewrite *self)
     }
     if (strstr(self->live, "smmuv3") && !checkDetach(self, self->live, findings, &verdict))
         return verdict;
-    g_string_truncate(self->words, 0);
     verdict = VIOMMU_REWRITE_PASS;
     if (findings->len)
         refuseWithoutLines(self, findings, &verdict);

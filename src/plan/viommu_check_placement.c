@@ -190,6 +190,18 @@ usesIommufd(const viommuDomain *dom, const viommuDevice *device)
     return device->iommufd == 1;
 }
 
+/* A libvirt before 12.2 has no word for the whole domain, and takes none on an interface of a network. */
+static const char *
+iommufdRemedy(const viommuDomain *dom, const viommuDevice *device)
+{
+    if (!dom->madeOverride || dom->iommufdNode)
+        return "write <iommufd enabled='yes'/> into the domain, beside <vcpu>";
+    if (device->network)
+        return "define the domain with it, and start it anew; or give the function itself, by <interface type='hostdev'>";
+    return "write <driver iommufd='yes'/> into it, which libvirt 12.1 takes; or define the domain with it, and start it "
+           "anew";
+}
+
 /* One finding per device that says so itself, one for all those that lack it for want of a word in
  * the domain. */
 static void
@@ -199,11 +211,6 @@ checkIommufd(viommuChecker *checker)
         "QEMU refuses to start: vfio-pci endpoint devices without an iommufd backend "
         "not allowed when using arm-smmuv3,accel=on";
     const viommuDomain *dom = checker->dom;
-    /* A libvirt before 12.2 has no word for the whole domain. */
-    const char *remedy = dom->madeOverride && !dom->iommufdNode
-                             ? "write <driver iommufd='yes'/> into it, which libvirt 12.1 takes; or define the domain "
-                               "with it, and start it anew"
-                             : "write <iommufd enabled='yes'/> into the domain, beside <vcpu>";
     const viommuCheckSeat *first = NULL;
     unsigned count = 0;
     size_t i;
@@ -230,7 +237,7 @@ checkIommufd(viommuChecker *checker)
         return;
     viommuFindingsAdd(checker->findings, "V04", VIOMMU_SEVERITY_ERROR,
                       dom->iommufdNode ? viommuXMLLine(dom->xml, dom->iommufdNode) : first->line,
-                      words, remedy, "%s%s below an accel vSMMU without iommufd%s", first->what,
+                      words, iommufdRemedy(dom, first->device), "%s%s below an accel vSMMU without iommufd%s", first->what,
                       count == 1 ? " is" : " and others are",
                       dom->iommufdNode ? ", which the domain turns off" : "");
 }
