@@ -15,8 +15,8 @@
 
 /* With room for more below the first two SMMUs, and on pcie.0. */
 static const char request[] =
-    "<domain type='kvm'><name>d</name><os firmware='efi'><type arch='aarch64' machine='virt'>hvm</type></os>"
-    "<features><acpi/><gic version='3'/></features><devices><controller type='pci' index='1' model='pcie-root-port'/>"
+    "<domain type='kvm'><name>d</name><uuid>c7a5fdbd-cdaf-9455-926a-d65c16db1809</uuid>"
+    "<os firmware='efi'><type arch='aarch64' machine='virt'>hvm</type></os><features><acpi/><gic version='3'/></features><devices><controller type='pci' index='1' model='pcie-root-port'/>"
     "<hostdev mode='subsystem' type='pci'><source><address domain='0' bus='1' slot='0' function='0'/></source></hostdev>"
     "<hostdev mode='subsystem' type='pci'><source><address domain='2' bus='1' slot='0' function='0'/></source></hostdev>"
     "<iommu model='smmuv3' nested='yes'><placement sparePorts='2'/></iommu></devices></domain>";
@@ -97,6 +97,7 @@ answer(const fuzzScene *scene, viommuRewrite *rewrite, GHashTable *asked)
         break;
     case VIOMMU_ASK_DOMAIN:
     case VIOMMU_ASK_DOMAIN_INACTIVE:
+    case VIOMMU_ASK_DEFINED:
         if (scene->domain)
             viommuRewriteAnswerText(rewrite, scene->domain, scene->domainLen);
         else
@@ -275,13 +276,13 @@ static fuzzScene
 readScene(const char *line, size_t len)
 {
     static const viommuRewriteKind kinds[] = { VIOMMU_REWRITE_DOMAIN, VIOMMU_REWRITE_EMBEDDED, VIOMMU_REWRITE_ATTACH,
-                                               VIOMMU_REWRITE_UPDATE, VIOMMU_REWRITE_DETACH };
+                                               VIOMMU_REWRITE_UPDATE, VIOMMU_REWRITE_DETACH, VIOMMU_REWRITE_DEFINE };
     static const viommuPolicy policies[] = { VIOMMU_POLICY_OFF, VIOMMU_POLICY_SMMUV3, VIOMMU_POLICY_AARCH64 };
     static const uint64_t libvirts[] = { 12008000, 12006000, 0 };
     static const uint64_t qemus[] = { 11001000, 11000000, 0 };
     fuzzScene scene = { 0 };
 
-    scene.kind = kinds[choose(line, len, 0, "DEAUT")];
+    scene.kind = kinds[choose(line, len, 0, "DEAUTN")];
     scene.flags = (unsigned)choose(line, len, 1, "0123");
     scene.policy = policies[choose(line, len, 2, "osa")];
     scene.network = "vnge"[choose(line, len, 3, "vnge")];
@@ -335,7 +336,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         checkStart(text, len);
     switch (run(&scene, text, len, &result, &asked)) {
     case VIOMMU_REWRITE_PASS:
-        if (scene.kind == VIOMMU_REWRITE_DOMAIN)
+        if (scene.kind == VIOMMU_REWRITE_DOMAIN || scene.kind == VIOMMU_REWRITE_DEFINE)
             checkPassed(&scene, text, len, asked);
         break;
     case VIOMMU_REWRITE_REPLACE:

@@ -6,6 +6,7 @@
 
 #include "mutant.h"
 #include "viommu_diff.h"
+#include "viommu_inherit.h"
 
 #include <string.h>
 
@@ -26,6 +27,7 @@ static struct {
     unsigned asked;
     unsigned older;
     unsigned olderChanged;
+    unsigned inherited;
 } counts;
 
 static void
@@ -154,8 +156,17 @@ testNumbers(const trial *one, const char *what, const char *after, const compari
     }
 }
 
-void
-propertyViewStays(const trial *one, const char *what, const char *before, const char *after)
+static bool
+isHostDevice(const viommuPlaceChange *change)
+{
+    const viommuViewPlace *place = change->from ? change->from : change->to;
+
+    return place->device && place->device->kind == VIOMMU_DEVICE_ASSIGNED;
+}
+
+/* Of all devices, or of host devices only. */
+static void
+testStays(const trial *one, const char *what, const char *before, const char *after, bool all)
 {
     g_auto(comparison) both = { 0 };
     bool renumbered = false;
@@ -169,6 +180,8 @@ propertyViewStays(const trial *one, const char *what, const char *before, const 
         const viommuPlaceChange *change = g_ptr_array_index(both.diff->devices, i);
         bool filled = change->kind == VIOMMU_CHANGE_MOVED && fillsFunction(both.diff, change);
 
+        if (!all && !isHostDevice(change))
+            continue;
         counts.filled += filled;
         renumbered = renumbered || change->kind == VIOMMU_CHANGE_RENUMBERED;
         /* libvirt has chosen nothing yet, so that what it would choose may be chosen for it. */
@@ -178,6 +191,12 @@ propertyViewStays(const trial *one, const char *what, const char *before, const 
             complain(one, what, after, change);
     }
     counts.renumbered += renumbered;
+}
+
+void
+propertyViewStays(const trial *one, const char *what, const char *before, const char *after)
+{
+    testStays(one, what, before, after, true);
 }
 
 /* Nothing at all is different. */
@@ -359,9 +378,57 @@ testOlder(const trial *one, const outcome *out, unsigned libvirt)
     testOlderChanged(one, text, libvirt);
 }
 
+/* @xml with a UUID. Free with g_free. */
+static char *
+withUUID(const char *xml)
+{
+    const char *end = strchr(strstr(xml, "<domain"), '>') + 1;
+
+    return g_strdup_printf("%.*s<uuid>c7a5fdbd-cdaf-9455-926a-d65c16db1809</uuid>%s", (int)(end - xml), xml, end);
+}
+
+/* The user's file @own, in which nothing was expanded, in the place of @before, which was. */
+static void
+testInherited(const trial *one, const char *what, const char *before, const char *own)
+{
+    g_autofree char *old = withUUID(before);
+    g_autofree char *new = withUUID(own);
+    g_autoptr(viommuDomain) from = viommuDomainParse(old, strlen(old), NULL);
+    g_autoptr(viommuDomain) to = viommuDomainParse(new, strlen(new), NULL);
+    size_t len = 0;
+    g_autofree char *text = from && to ? viommuInherit(to, from, &len) : NULL;
+    g_auto(outcome) again = { 0 };
+
+    if (!text || !trialPlan(one, text, VIOMMU_DIALECT_NATIVE, &again) || !again.plan)
+        return;
+    counts.inherited++;
+    /* Emulated devices are libvirt's to place, or with spare ports the plan's. */
+    testStays(one, what, old, again.text, false);
+}
+
+/* What was expanded stays where it is if the user's own file comes again, with a device less or one more. */
+static void
+testOwnFile(const trial *one, const outcome *out)
+{
+    g_autofree char *removed = NULL;
+    g_autofree char *input = removeHostdev(one, one->input, &removed);
+    g_auto(outcome) less = { 0 };
+
+    /* Numbers of the user's own buses are in the expansion only. */
+    if (strstr(one->input, "pcie-expander-bus"))
+        return;
+    testInherited(one, "the user's own file", out->text, one->input);
+    if (!input)
+        return;
+    testInherited(one, "the user's own file with a device less", out->text, input);
+    if (trialPlan(one, input, VIOMMU_DIALECT_NATIVE, &less) && less.plan)
+        testInherited(one, "the user's own file with a device more", less.text, one->input);
+}
+
 void
 propertyView(const trial *one, const outcome *out)
 {
+    testOwnFile(one, out);
     testReordered(one, out->text);
     testAsked(one, out->text);
     testOlder(one, out, 11003);
@@ -372,12 +439,14 @@ void
 propertyViewCounts(void)
 {
     g_test_message("guests: %u compared, %u with other bus numbers, %u with another function 0; %u in another order, "
-                   "%u asked anew, %u for an older libvirt, %u of them changed",
+                   "%u asked anew, %u for an older libvirt, %u of them changed, "
+                   "%u with the user's own file",
                    counts.compared, counts.renumbered, counts.filled, counts.reordered, counts.asked, counts.older,
-                   counts.olderChanged);
+                   counts.olderChanged, counts.inherited);
     g_assert_cmpuint(counts.compared, >, 1000);
     g_assert_cmpuint(counts.reordered, >, 1000);
     g_assert_cmpuint(counts.asked, >, 100);
     g_assert_cmpuint(counts.older, >, 1000);
     g_assert_cmpuint(counts.olderChanged, >, 500);
+    g_assert_cmpuint(counts.inherited, >, 500);
 }

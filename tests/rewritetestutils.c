@@ -100,6 +100,10 @@ answer(viommuRewrite *rewrite)
         note("domain", name);
         answerText(rewrite, now.world->live);
         break;
+    case VIOMMU_ASK_DEFINED:
+        note("defined", name);
+        answerText(rewrite, now.world->inactive);
+        break;
     case VIOMMU_ASK_DOMAIN_INACTIVE:
         note("inactive", name);
         answerText(rewrite, now.world->inactive);

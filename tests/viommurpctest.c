@@ -194,10 +194,10 @@ static const struct {
     size_t newLen;
     uint8_t newBytes[120];
 } calls[] = {
-    { "DOMAIN_DEFINE_XML", VIOMMU_RPC_XML_DOMAIN, 0, false,
+    { "DOMAIN_DEFINE_XML", VIOMMU_RPC_XML_DEFINE, 0, false,
       40, { MESSAGE(40, 11, 0, 1, 0), XML },
       36, { MESSAGE(36, 11, 0, 1, 0), NEW_XML } },
-    { "DOMAIN_DEFINE_XML_FLAGS", VIOMMU_RPC_XML_DOMAIN, 1, false,
+    { "DOMAIN_DEFINE_XML_FLAGS", VIOMMU_RPC_XML_DEFINE, 1, false,
       44, { MESSAGE(44, 350, 0, 2, 0), XML, W(1) },
       40, { MESSAGE(40, 350, 0, 2, 0), NEW_XML, W(1) } },
     { "DOMAIN_CREATE_XML", VIOMMU_RPC_XML_DOMAIN, 5, false,
@@ -249,7 +249,7 @@ static const struct {
              W(1), 'i', 0, 0, 0, W(1), W(9), W(1), 'l', 0, 0, 0, W(3), W(0), W(9),
              W(4), 'd', 'x', 'm', 'l', W(7), NEW_XML, W(6) } },
     /* what stands behind the arguments stays */
-    { "DOMAIN_DEFINE_XML", VIOMMU_RPC_XML_DOMAIN, 0, false,
+    { "DOMAIN_DEFINE_XML", VIOMMU_RPC_XML_DEFINE, 0, false,
       44, { MESSAGE(44, 11, 0, 1, 0), XML, 1, 2, 3, 4 },
       40, { MESSAGE(40, 11, 0, 1, 0), NEW_XML, 1, 2, 3, 4 } },
 };
@@ -406,12 +406,16 @@ testQuestions(void)
     static const uint8_t domainXML[] = { MESSAGE(60, 14, 0, 5, 0), DOMAIN, W(2) };
     g_autoptr(GByteArray) first = viommuRPCQuestion(VIOMMU_RPC_PROC_GET_LIB_VERSION, 0x80000007u);
     g_autoptr(GByteArray) second = viommuRPCQuestionName(VIOMMU_RPC_PROC_NETWORK_LOOKUP, 5, "vfs-a");
+    static const uint8_t defined[] = { MESSAGE(56, 14, 0, 6, 0), W(0), 0xc7, 0xa5, 0xfd, 0xbd, 0xcd, 0xaf, 0x94, 0x55,
+                                       0x92, 0x6a, 0xd6, 0x5c, 0x16, 0xdb, 0x18, 0x09, W(0xffffffffu), W(2) };
     g_autoptr(GByteArray) third =
         viommuRPCQuestionObject(VIOMMU_RPC_PROC_DOMAIN_XML, 5, domain, sizeof(domain), 2);
+    g_autoptr(GByteArray) fourth = viommuRPCQuestionDefined(6, "c7a5fdbd-cdaf-9455-926a-D65C16DB1809", 2);
 
     g_assert_cmpmem(first->data, first->len, version, sizeof(version));
     g_assert_cmpmem(second->data, second->len, lookup, sizeof(lookup));
     g_assert_cmpmem(third->data, third->len, domainXML, sizeof(domainXML));
+    g_assert_cmpmem(fourth->data, fourth->len, defined, sizeof(defined));
 }
 
 static void

@@ -130,6 +130,8 @@ answer(const request *self, viommuRewrite *rewrite, GError **error)
     case VIOMMU_ASK_NETWORK:
         answerNetwork(self, rewrite, name);
         break;
+    case VIOMMU_ASK_DEFINED: /* never, of a device */
+        break;
     }
     return true;
 }

@@ -5,6 +5,7 @@
 #include "placed.h"
 #include "report.h"
 #include "viommu_check.h"
+#include "viommu_inherit.h"
 
 #include <string.h>
 
@@ -24,9 +25,8 @@ findPlaced(const viommuDomain *dom, const viommuVSMMU *vsmmu)
 
 /* The note of an SMMU that this host does not have, whose bus @vsmmu has now; or NULL. */
 static const viommuPlaced *
-findRenamed(const viommuInput *input, const viommuVSMMU *vsmmu)
+findRenamed(const viommuInput *input, const viommuDomain *dom, const viommuVSMMU *vsmmu)
 {
-    const viommuDomain *dom = input->dom;
     size_t i;
 
     for (i = 0; i < dom->placed->len; i++) {
@@ -77,10 +77,10 @@ appendDevice(GString *out, const viommuDomain *dom, const viommuPlanDevice *dev)
 }
 
 static void
-appendVSMMU(GString *out, const viommuInput *input, const viommuVSMMU *vsmmu)
+appendVSMMU(GString *out, const viommuInput *input, const viommuDomain *dom, const viommuVSMMU *vsmmu)
 {
-    const viommuPlaced *renamed = findRenamed(input, vsmmu);
-    const char *how = findPlaced(input->dom, vsmmu) ? "kept" : vsmmu->generated ? "added" : "on your bus";
+    const viommuPlaced *renamed = findRenamed(input, dom, vsmmu);
+    const char *how = findPlaced(dom, vsmmu) ? "kept" : vsmmu->generated ? "added" : "on your bus";
     size_t i;
 
     g_string_append_printf(out, "  vSMMU for %s ", vsmmu->smmu->name);
@@ -94,7 +94,7 @@ appendVSMMU(GString *out, const viommuInput *input, const viommuVSMMU *vsmmu)
     g_string_append_printf(out, ": expander bus %u (busNr %u), %u root port%s\n", vsmmu->controller, vsmmu->busNr,
                            vsmmu->ports->len, vsmmu->ports->len == 1 ? "" : "s");
     for (i = 0; i < vsmmu->devices->len; i++)
-        appendDevice(out, input->dom, g_ptr_array_index(vsmmu->devices, i));
+        appendDevice(out, dom, g_ptr_array_index(vsmmu->devices, i));
     for (i = 0; i < vsmmu->ports->len; i++) {
         const viommuPlanPort *port = g_ptr_array_index(vsmmu->ports, i);
 
@@ -105,9 +105,10 @@ appendVSMMU(GString *out, const viommuInput *input, const viommuVSMMU *vsmmu)
 
 /* Those of an earlier expansion that the plan no longer has. */
 static void
-appendRemoved(GString *out, const viommuInput *input, const viommuPlan *plan)
+appendRemoved(GString *out, const viommuInput *input, const viommuPlacement *placement)
 {
-    const viommuDomain *dom = input->dom;
+    const viommuDomain *dom = placement->dom;
+    const viommuPlan *plan = placement->plan;
     size_t i, j;
 
     for (i = 0; i < dom->placed->len; i++) {
@@ -116,7 +117,7 @@ appendRemoved(GString *out, const viommuInput *input, const viommuPlan *plan)
         for (j = 0; j < plan->vsmmus->len; j++) {
             const viommuVSMMU *vsmmu = g_ptr_array_index(plan->vsmmus, j);
 
-            if (findPlaced(dom, vsmmu) == placed || findRenamed(input, vsmmu) == placed)
+            if (findPlaced(dom, vsmmu) == placed || findRenamed(input, dom, vsmmu) == placed)
                 break;
         }
         if (j < plan->vsmmus->len)
@@ -164,8 +165,8 @@ defineText(viommuInput *input, const char *text, const viommuPlacement *placemen
     if (placement->byArguments)
         appendArguments(out, plan);
     for (i = 0; !placement->byArguments && i < plan->vsmmus->len; i++)
-        appendVSMMU(out, input, g_ptr_array_index(plan->vsmmus, i));
-    appendRemoved(out, input, plan);
+        appendVSMMU(out, input, placement->dom, g_ptr_array_index(plan->vsmmus, i));
+    appendRemoved(out, input, placement);
     return VIOMMU_EXIT_DONE;
 }
 
@@ -205,10 +206,21 @@ definePlain(viommuInput *input, GString *out, GError **error)
     return defineText(input, input->text, NULL, out, error);
 }
 
+/* What libvirt has under its UUID, if that can tell where devices are to stay; else NULL. */
+static viommuDomain *
+findBefore(const viommuInput *input)
+{
+    g_autofree char *text =
+        viommuInheritWants(input->dom) ? viommuLibvirtDefinedXML(input->conn, input->dom->uuid) : NULL;
+
+    return text ? viommuDomainParse(text, strlen(text), NULL) : NULL;
+}
+
 static viommuExit
 cmdDefine(const viommuOptions *opts, char **args, GString *out, GError **error)
 {
     g_autoptr(viommuInput) input = viommuInputNew(opts, args[0], error);
+    g_autoptr(viommuDomain) before = NULL;
     g_autoptr(viommuPlacement) placement = NULL;
     viommuExit status;
 
@@ -225,6 +237,7 @@ cmdDefine(const viommuOptions *opts, char **args, GString *out, GError **error)
         return definePlain(input, out, error);
     if (!viommuDomainIsRequest(input->dom))
         return defineHandWritten(input, out, error);
+    input->before = before = findBefore(input);
     status = viommuInputPlaceAndSay(input, &placement, error);
     if (status != VIOMMU_EXIT_DONE)
         return status;

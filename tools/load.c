@@ -420,7 +420,7 @@ viommuInputPlace(viommuInput *input, GError **error)
 
     if (!getVersions(input, &versions, error))
         return NULL;
-    placement = viommuPlacementNew(input->dom, input->host, versions.qemu, error);
+    placement = viommuPlacementNewAfter(input->dom, input->before, input->host, versions.qemu, error);
     if (!placement || (!placement->refused && !fitEmulator(input, placement->plan, error)))
         return NULL;
     return g_steal_pointer(&placement);
@@ -448,5 +448,5 @@ viommuInputFit(const viommuInput *input, viommuPlacement *placement, GError **er
     viommuLibvirtVersions versions;
 
     return viommuInputFitEmulator(input, placement, error) && getVersions(input, &versions, error) &&
-           viommuPlacementFit(placement, input->dom, versions.libvirt, error);
+           viommuPlacementFit(placement, versions.libvirt, error);
 }

@@ -43,6 +43,7 @@ typedef struct {
     qemuViommuCaps *caps; /* of the QEMU of --emulator; NULL: not asked for, or not loaded yet */
     viommuHost *host;    /* with the networks of --network, and those that libvirt gave */
     bool beside;         /* conn, caps and host are those of another input */
+    const viommuDomain *before; /* that in whose place it comes, or NULL. Borrowed */
     GPtrArray *notes;    /* takes what is not known, as notes; NULL: it is an error. Borrowed */
 } viommuInput;
 

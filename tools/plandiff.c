@@ -127,6 +127,8 @@ viommuPlanDiff(viommuInput *input, GString *out, GError **error)
     g_auto(guest) from = { 0 };
     g_auto(guest) to = { 0 };
 
+    /* As define would place it. */
+    input->before = old ? old->dom : NULL;
     if (!old || !placeGuest(input, &to, error) || !lookAtOld(old, input, &from, error))
         return VIOMMU_EXIT_UNREACHABLE;
     look(input, &to);

@@ -456,6 +456,7 @@ parseFrame(viommuDomain *dom, GError **error)
     const char *version = viommuXMLAttr(gic, "version");
 
     dom->name = viommuXMLContent(viommuXMLChild(dom->root, "name"));
+    dom->uuid = viommuXMLContent(viommuXMLChild(dom->root, "uuid"));
     dom->virtType = g_strcmp0(virt, "kvm") == 0    ? VIOMMU_VIRT_KVM
                     : g_strcmp0(virt, "qemu") == 0 ? VIOMMU_VIRT_QEMU
                                                    : VIOMMU_VIRT_OTHER;
@@ -616,6 +617,7 @@ viommuDomainFree(viommuDomain *dom)
     if (!dom)
         return;
     g_free(dom->name);
+    g_free(dom->uuid);
     g_free(dom->arch);
     g_free(dom->machine);
     g_free(dom->emulator);

@@ -188,6 +188,7 @@ typedef struct {
     xmlNode *root;
     xmlNode *devicesNode;  /* <devices>, NULL if there is none */
     char *name;            /* NULL if there is none */
+    char *uuid;            /* as it stands; NULL: none */
     viommuVirtType virtType;
     char *arch;            /* NULL: not said */
     char *machine;         /* NULL: not said */

@@ -6,6 +6,7 @@
 
 #include "viommu_check.h"
 #include "viommu_expand.h"
+#include "viommu_inherit.h"
 #include "viommuerror.h"
 
 #include <string.h>
@@ -107,6 +108,7 @@ viommuPlacementNew(const viommuDomain *dom, viommuHost *host, unsigned qemuVersi
     g_autoptr(viommuPlacement) placement = g_new0(viommuPlacement, 1);
     viommuPlanOptions options = { .qemuVersion = qemuVersion ? qemuVersion : QEMU_DEFAULT, .users = host->users };
 
+    placement->dom = dom;
     placement->findings = viommuFindingsNew();
     viommuCheckWords(dom, placement->findings);
     viommuHostLoadComing(host, dom);
@@ -120,6 +122,30 @@ viommuPlacementNew(const viommuDomain *dom, viommuHost *host, unsigned qemuVersi
     return g_steal_pointer(&placement);
 }
 
+/* @dom with what it takes over from @before, bound to @host; NULL: nothing, or it cannot be. */
+static viommuDomain *
+inherit(const viommuDomain *dom, const viommuDomain *before, viommuHost *host)
+{
+    size_t len = 0;
+    g_autofree char *text = viommuInherit(dom, before, &len);
+    g_autoptr(viommuDomain) both = text ? viommuDomainParse(text, len, NULL) : NULL;
+
+    return both && viommuHostBind(host, both, NULL, NULL) ? g_steal_pointer(&both) : NULL;
+}
+
+viommuPlacement *
+viommuPlacementNewAfter(const viommuDomain *dom, const viommuDomain *before, viommuHost *host, unsigned qemuVersion,
+                        GError **error)
+{
+    g_autoptr(viommuDomain) both = before ? inherit(dom, before, host) : NULL;
+    g_autoptr(viommuPlacement) placement = both ? viommuPlacementNew(both, host, qemuVersion, NULL) : NULL;
+
+    if (!placement || placement->refused)
+        return viommuPlacementNew(dom, host, qemuVersion, error);
+    placement->inherited = g_steal_pointer(&both);
+    return g_steal_pointer(&placement);
+}
+
 void
 viommuPlacementFree(viommuPlacement *placement)
 {
@@ -130,6 +156,7 @@ viommuPlacementFree(viommuPlacement *placement)
     viommuDomainFree(placement->result);
     g_ptr_array_unref(placement->findings);
     g_free(placement->text);
+    viommuDomainFree(placement->inherited);
     g_free(placement);
 }
 
@@ -147,7 +174,7 @@ viommuPlacementFitsLibvirt(unsigned libvirtVersion, GError **error)
 }
 
 bool
-viommuPlacementFit(viommuPlacement *placement, const viommuDomain *dom, unsigned libvirtVersion, GError **error)
+viommuPlacementFit(viommuPlacement *placement, unsigned libvirtVersion, GError **error)
 {
     char *text;
     size_t len = 0;
@@ -156,7 +183,7 @@ viommuPlacementFit(viommuPlacement *placement, const viommuDomain *dom, unsigned
         return false;
     if (!libvirtVersion || libvirtVersion >= VIOMMU_LIBVIRT_NATIVE)
         return true;
-    text = viommuExpandFor(dom, placement->plan, libvirtVersion, &len, error);
+    text = viommuExpandFor(placement->dom, placement->plan, libvirtVersion, &len, error);
     if (!text)
         return false;
     g_free(placement->text);

@@ -10,6 +10,8 @@
 #include "viommu_plan.h"
 
 typedef struct {
+    const viommuDomain *dom; /* what was placed: borrowed, or inherited */
+    viommuDomain *inherited; /* that with what it took over from the domain before; NULL: nothing */
     viommuPlan *plan;    /* NULL: refused */
     GPtrArray *findings; /* of planner and checker, sorted; lines are those of the input */
     char *text;          /* the expansion for libvirt, native until viommuPlacementFit */
@@ -25,12 +27,17 @@ typedef struct {
  * from @dom and @host. Free with viommuPlacementFree. */
 viommuPlacement *viommuPlacementNew(const viommuDomain *dom, viommuHost *host, unsigned qemuVersion,
                                     GError **error);
+
+/* The same for a domain that comes in the place of @before (NULL: of none), which @dom may know nothing of: what can
+ * stay stays. Where that is refused, all is placed anew. */
+viommuPlacement *viommuPlacementNewAfter(const viommuDomain *dom, const viommuDomain *before, viommuHost *host,
+                                         unsigned qemuVersion, GError **error);
 void viommuPlacementFree(viommuPlacement *placement);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(viommuPlacement, viommuPlacementFree)
 
 /* Refuses a libvirt that cannot describe any placement; 0, an unknown one, is taken to be able. */
 bool viommuPlacementFitsLibvirt(unsigned libvirtVersion, GError **error);
 
-/* Lets @placement of @dom, which is not refused, say the same to a libvirt of that version (0: the newest): with
+/* Lets @placement, which is not refused, say the same to a libvirt of that version (0: the newest): with
  * <qemu:override> where it lacks words. False with VIOMMU_ERROR_REFUSED where it cannot be said. */
-bool viommuPlacementFit(viommuPlacement *placement, const viommuDomain *dom, unsigned libvirtVersion, GError **error);
+bool viommuPlacementFit(viommuPlacement *placement, unsigned libvirtVersion, GError **error);

@@ -69,6 +69,7 @@ viommuRewriteRun(viommuRewrite *self)
     g_string_truncate(self->words, 0);
     switch (self->kind) {
     case VIOMMU_REWRITE_DOMAIN:
+    case VIOMMU_REWRITE_DEFINE:
     case VIOMMU_REWRITE_EMBEDDED:
         return viommuRewriteDomains(self);
     case VIOMMU_REWRITE_ATTACH:
@@ -259,6 +260,7 @@ viommuRewriteAnswerText(viommuRewrite *self, const char *text, size_t len)
         self->live = g_strndup(text, len);
         break;
     case VIOMMU_ASK_DOMAIN_INACTIVE:
+    case VIOMMU_ASK_DEFINED:
         self->inactive = g_strndup(text, len);
         break;
     case VIOMMU_ASK_LIBVIRT_VERSION:
@@ -276,6 +278,7 @@ viommuRewriteAnswerError(viommuRewrite *self, const char *message)
         break;
     case VIOMMU_ASK_DOMAIN:
     case VIOMMU_ASK_DOMAIN_INACTIVE:
+    case VIOMMU_ASK_DEFINED:
     case VIOMMU_ASK_LIBVIRT_VERSION:
     case VIOMMU_ASK_QEMU_VERSION:
         /* An empty text: libvirt will tell the client itself what is wrong with its domain. */

@@ -10,6 +10,7 @@
 
 typedef enum {
     VIOMMU_REWRITE_DOMAIN,   /* a <domain> */
+    VIOMMU_REWRITE_DEFINE,   /* the same, which comes in the place of what libvirt has under its UUID */
     VIOMMU_REWRITE_EMBEDDED, /* a snapshot or checkpoint, with domains in it or not */
     VIOMMU_REWRITE_ATTACH,   /* a device for a domain that libvirt has */
     VIOMMU_REWRITE_UPDATE,   /* a device of a domain that libvirt has */
@@ -33,6 +34,7 @@ typedef enum {
     VIOMMU_ASK_NETWORK,         /* XML of the network of that name */
     VIOMMU_ASK_DOMAIN,          /* XML of the domain that the call is about, as it is now */
     VIOMMU_ASK_DOMAIN_INACTIVE, /* the same, as it will be when it starts next */
+    VIOMMU_ASK_DEFINED,         /* that of the domain with that UUID */
 } viommuQuestion;
 
 /* What a connection has found out; zeroes at first, and viommuPeerClear in the end. */
@@ -68,7 +70,7 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(viommuRewrite, viommuRewriteFree)
 
 viommuRewriteVerdict viommuRewriteRun(viommuRewrite *self);
 
-/* Of ASK: the question, and for a network its name. */
+/* Of ASK: the question, and for a network its name, for DEFINED the UUID. */
 viommuQuestion viommuRewriteQuestion(const viommuRewrite *self, const char **ret_name);
 
 /* The answer to it: a version, a text, or why there is none. */

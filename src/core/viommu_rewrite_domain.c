@@ -2,6 +2,7 @@
 /*
  * Rewrites domains: the whole text, or those within a snapshot or checkpoint.
  */
+#include "viommu_inherit.h"
 #include "viommu_rewrite_priv.h"
 #include "viommuerror.h"
 #include "virtext.h"
@@ -46,7 +47,7 @@ appendPlan(GString *out, const viommuPlan *plan)
         g_string_append(out, "no vSMMU left");
 }
 
-/* What both sides of the connection can do. */
+/* What both sides of the connection can do, and what libvirt has already. */
 static bool
 needPeer(viommuRewrite *self, viommuRewriteVerdict *ret_verdict)
 {
@@ -58,6 +59,8 @@ needPeer(viommuRewrite *self, viommuRewriteVerdict *ret_verdict)
         return viommuRewriteAsk(self, VIOMMU_ASK_QEMU_VERSION, NULL, ret_verdict);
     if (!viommuPlacementFitsLibvirt(self->peer->libvirt, &error))
         return viommuRewriteRefuseError(self, g_steal_pointer(&error), ret_verdict);
+    if (self->kind == VIOMMU_REWRITE_DEFINE && !self->inactive && viommuInheritWants(self->dom))
+        return viommuRewriteAsk(self, VIOMMU_ASK_DEFINED, self->dom->uuid, ret_verdict);
     return true;
 }
 
@@ -74,8 +77,11 @@ static bool
 place(viommuRewrite *self, viommuRewriteVerdict *ret_verdict)
 {
     g_autoptr(GError) error = NULL;
+    g_autoptr(viommuDomain) before = NULL;
 
-    self->placement = viommuPlacementNew(self->dom, self->host, self->peer->qemu, &error);
+    if (self->inactive)
+        before = viommuDomainParse(self->inactive, strlen(self->inactive), NULL);
+    self->placement = viommuPlacementNewAfter(self->dom, before, self->host, self->peer->qemu, &error);
     if (!self->placement)
         return viommuRewriteRefuseError(self, g_steal_pointer(&error), ret_verdict);
     if (self->placement->refused) {
@@ -85,7 +91,7 @@ place(viommuRewrite *self, viommuRewriteVerdict *ret_verdict)
                                          "the extra spec viommu:nested=no keeps a domain out)");
         return false;
     }
-    if (!viommuPlacementFit(self->placement, self->dom, self->peer->libvirt, &error))
+    if (!viommuPlacementFit(self->placement, self->peer->libvirt, &error))
         return viommuRewriteRefuseError(self, g_steal_pointer(&error), ret_verdict);
     appendPlan(self->words, self->placement->plan);
     return true;

@@ -22,7 +22,7 @@ struct viommuRewrite {
     bool libvirtAsked;    /* these: for this call, whether it was answered or not */
     bool qemuAsked;
     GHashTable *unknown;  /* networks that libvirt does not give: name -> why */
-    char *live;           /* answers to ASK_DOMAIN and ASK_DOMAIN_INACTIVE, or NULL */
+    char *live;           /* answers to ASK_DOMAIN, and ASK_DOMAIN_INACTIVE or ASK_DEFINED, or NULL */
     char *inactive;
 
     viommuQuestion question;

@@ -230,7 +230,7 @@ correct(const start *self, unsigned qemu, unsigned libvirt)
 {
     g_autoptr(viommuPlacement) placement = viommuPlacementNew(self->dom, self->host, qemu, NULL);
 
-    if (!placement || placement->refused || !viommuPlacementFit(placement, self->dom, libvirt, NULL) ||
+    if (!placement || placement->refused || !viommuPlacementFit(placement, libvirt, NULL) ||
         !isSameGuest(self->dom, placement->text, placement->textLen))
         return NULL;
     return g_strndup(placement->text, placement->textLen);

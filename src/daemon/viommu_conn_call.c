@@ -211,6 +211,9 @@ askRewrite(viommuConn *self)
     case VIOMMU_ASK_DOMAIN_INACTIVE:
         askDomain(self, XML_INACTIVE);
         break;
+    case VIOMMU_ASK_DEFINED:
+        ask(self, VIOMMU_RPC_PROC_DOMAIN_XML, viommuRPCQuestionDefined(nextSerial(self), name, XML_INACTIVE));
+        break;
     }
 }
 
@@ -253,6 +256,8 @@ rewriteKind(viommuRPCXMLKind kind)
     switch (kind) {
     case VIOMMU_RPC_XML_DOMAIN:
         return VIOMMU_REWRITE_DOMAIN;
+    case VIOMMU_RPC_XML_DEFINE:
+        return VIOMMU_REWRITE_DEFINE;
     case VIOMMU_RPC_XML_EMBEDDED:
         return VIOMMU_REWRITE_EMBEDDED;
     case VIOMMU_RPC_XML_ATTACH:

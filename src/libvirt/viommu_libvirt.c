@@ -238,6 +238,19 @@ viommuLibvirtDomainXML(viommuLibvirtDomain *self, bool inactive, GError **error)
     return xml;
 }
 
+char *
+viommuLibvirtDefinedXML(viommuLibvirt *self, const char *uuid)
+{
+    virDomainPtr found = self->calls->virDomainLookupByUUIDString(self->conn, uuid);
+    char *xml;
+
+    if (!found)
+        return NULL;
+    xml = self->calls->virDomainGetXMLDesc(found, VIR_DOMAIN_XML_INACTIVE);
+    self->calls->virDomainFree(found);
+    return xml;
+}
+
 bool
 viommuLibvirtAttach(viommuLibvirtDomain *self, const char *xml, unsigned flags, GError **error)
 {

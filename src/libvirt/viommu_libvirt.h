@@ -62,6 +62,10 @@ bool viommuLibvirtDomainIsActive(viommuLibvirtDomain *dom, bool *ret_active, GEr
 /* Its XML as it is now, or, @inactive, as it will be when it starts next. Free with g_free. */
 char *viommuLibvirtDomainXML(viommuLibvirtDomain *dom, bool inactive, GError **error);
 
+/* The XML of the domain with that UUID, as it will be when it starts next; NULL, if there is none or libvirt does not
+ * give it. Free with g_free. */
+char *viommuLibvirtDefinedXML(viommuLibvirt *conn, const char *uuid);
+
 /* Attaches or detaches the device @xml; of a running domain detaching may have only begun. */
 bool viommuLibvirtAttach(viommuLibvirtDomain *dom, const char *xml, unsigned flags, GError **error);
 bool viommuLibvirtDetach(viommuLibvirtDomain *dom, const char *xml, unsigned flags, GError **error);

@@ -9,6 +9,7 @@
 
 typedef enum {
     VIOMMU_RPC_XML_DOMAIN,   /* a <domain> */
+    VIOMMU_RPC_XML_DEFINE,   /* the same, to be defined */
     VIOMMU_RPC_XML_EMBEDDED, /* a snapshot or a checkpoint, which may have domains in it */
     VIOMMU_RPC_XML_ATTACH,   /* a device that is to come to a domain */
     VIOMMU_RPC_XML_UPDATE,   /* a device that is to be changed */

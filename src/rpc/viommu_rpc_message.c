@@ -82,6 +82,31 @@ viommuRPCQuestionObject(uint32_t proc, uint32_t serial, const uint8_t *object, s
     return end(out);
 }
 
+/* virUUIDParse */
+static void
+writeUUID(GByteArray *out, const char *uuid)
+{
+    for (; uuid[0] && uuid[1]; uuid += uuid[0] == '-' ? 1 : 2) {
+        guint8 byte = (guint8)(g_ascii_xdigit_value(uuid[0]) << 4 | g_ascii_xdigit_value(uuid[1]));
+
+        if (uuid[0] != '-')
+            g_byte_array_append(out, &byte, 1);
+    }
+}
+
+GByteArray *
+viommuRPCQuestionDefined(uint32_t serial, const char *uuid, uint32_t flags)
+{
+    GByteArray *out = begin(VIOMMU_RPC_PROC_DOMAIN_XML, VIOMMU_RPC_CALL, serial, VIOMMU_RPC_OK);
+
+    /* remote_nonnull_domain: libvirt finds it by the UUID alone */
+    viommuXDRWriteString(out, "", 0);
+    writeUUID(out, uuid);
+    viommuXDRWriteUint(out, (uint32_t)-1);
+    viommuXDRWriteUint(out, flags);
+    return end(out);
+}
+
 viommuRPCAnswer
 viommuRPCAnswerRead(const uint8_t *data, size_t len)
 {

@@ -35,6 +35,9 @@ GByteArray *viommuRPCQuestionName(uint32_t proc, uint32_t serial, const char *na
 GByteArray *viommuRPCQuestionObject(uint32_t proc, uint32_t serial, const uint8_t *object, size_t len,
                                     uint32_t flags);
 
+/* DOMAIN_GET_XML_DESC for the domain with that UUID, 36 characters, whatever its name. */
+GByteArray *viommuRPCQuestionDefined(uint32_t serial, const char *uuid, uint32_t flags);
+
 /* What a whole reply says. */
 typedef struct {
     bool ok;

@@ -14,7 +14,7 @@ import sys
 import tempfile
 
 from describedhost import DescribedHost
-from domainxml import parse
+from domainxml import parse, placesOfHostdevs
 from golden import emulatable, manifest, viommu, viommuDone
 from killrelay import AFTER, MOMENTS, KillRelay, shortPath
 from service import SOCKETS, Service
@@ -147,6 +147,25 @@ def testPlain(tap, client):
                portOf(client.dump(name), THIRD) is not None, "attach: a domain without vSMMUs", done.stderr)
 
 
+def testDefine(tap, client):
+    """viommu define of one's own file, of a domain that libvirt has; as the service does it."""
+    few, more = (domain("own", 5, devices) for devices in (DEVICES, (DEVICES[0], "0003:01:00.0", DEVICES[1])))
+    with client.defined(viommu(HOST, "expand", "-", stdin=few)) as name:
+        before = placesOfHostdevs(client.dump(name))
+        for what, asked in (("a device more", more), ("one less", few)):
+            done = client.viommu("define", "-", stdin=asked)
+            after = placesOfHostdevs(client.dump(name))
+            tap.ok(done.returncode == 0 and len(before) == 2 and before.items() <= after.items() and
+                   len(after) == len(parse(asked).findall("devices/hostdev")) and
+                   all(f"{device} stays at" in done.stdout for device in DEVICES) and " moved " not in done.stdout,
+                   f"define: {what} in one's own file moves no other", before, after, done.stdout, done.stderr)
+        done = client.viommu("define", "-", stdin=more.replace(DEVICES[0].split(":", maxsplit=1)[0], "0099"))
+        line = more.count("\n", 0, more.index("<hostdev")) + 1
+        tap.ok(done.returncode == 1 and f"error: line {line}: V02: hostdev '0099:01:00.0'" in done.stderr and
+               placesOfHostdevs(client.dump(name)) == before,
+               "and what is wrong is told with the line of the file", done.stderr)
+
+
 def put(client, name, there, device):
     """Gives the domain the device, or takes it, past all of ours."""
     if there != (portOf(client.dump(name), THIRD) is not None):
@@ -211,7 +230,7 @@ def testKilled(tap, client):
 def testAll(tap, tree):
     with DescribedHost(tree, manifest(HOST)) as host:
         client = Direct(host)
-        for test in (testConfig, testRefused, testLive, testDeviceIommufd, testPlain, testKilled):
+        for test in (testConfig, testRefused, testLive, testDeviceIommufd, testPlain, testDefine, testKilled):
             with guarded(tap, test.__name__):
                 test(tap, client)
 

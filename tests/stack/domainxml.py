@@ -62,6 +62,20 @@ class PciTree:
         return [(device, index) for device, index in found if index is not None]
 
 
+def placesOfHostdevs(xml):
+    """{source: the numbers and addresses on the way to it} of each <hostdev> below an expander bus."""
+    domain = parse(xml)
+    tree = PciTree(domain)
+    places = {}
+    for device in domain.findall("devices/hostdev"):
+        top = tree.controllers.get(tree.expanderAbove(device))
+        port = tree.controllers.get(pciAddress(device)[0])
+        if top is not None:
+            places[show(device.find("source/address"))] = (
+                top.find("target").get("busNr"), pciAddress(top), pciAddress(port), pciAddress(device))
+    return places
+
+
 # libvirt takes an alias from a client only with this prefix.
 USER_ALIAS = "ua-"
 

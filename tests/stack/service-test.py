@@ -18,7 +18,7 @@ import subprocess
 import sys
 
 from describedhost import DescribedHost
-from domainxml import METADATA, PciTree, isBridge, isPassedThrough, parse, show
+from domainxml import METADATA, PciTree, isBridge, isPassedThrough, parse, placesOfHostdevs, show
 from golden import ViommuError, emulatable, manifest, viommu
 from service import Service, stdioUri
 from serviceclient import (DIRECT, PLAIN, REQUEST, REQUEST_ALL, UUID, Client, Terminal, completed,
@@ -29,6 +29,8 @@ from tree import runOnTree
 HOST, REFUSING_HOST = "grace", "switch-group"
 # Two GPUs behind two pSMMUs of HOST, and a third behind another one.
 DEVICES, THIRD = ("0002:01:00.0", "0006:01:00.0"), "0009:01:00.0"
+# Behind a pSMMU whose name is between those of DEVICES.
+BETWEEN = "0003:01:00.0"
 # (finding, a device of REFUSING_HOST or not)
 REFUSED = (("V02", "0006:01:00.0"), ("V16", "0000:05:00.0"))
 CONFIG_UNSUPPORTED, NO_DOMAIN = 67, 42      # VIR_ERR_…
@@ -84,6 +86,21 @@ def testDefine(tap, client):
             tap.noProblems(difference(wanted, client.dump(name)),
                            f"{' '.join(('define',) + options)}: "
                            "what dumpxml shows can be defined again and stays the same")
+
+
+def testOwnFile(tap, client):
+    """A file that knows nothing of what was made of it: with a device more, and with that away again."""
+    few, more = (domain("own", 18, devices) for devices in (DEVICES, (DEVICES[0], BETWEEN, DEVICES[1])))
+    with client.defined(few) as name:
+        before = placesOfHostdevs(client.dump(name))
+        anew = placesOfHostdevs(completed(client.host, HOST, more.replace("own", "anew").replace(UUID % 18, UUID % 19)))
+        client.define(more)
+        grown = placesOfHostdevs(client.dump(name))
+        tap.ok(len(before) == 2 and len(grown) == 3 and before.items() <= grown.items() and
+               not before.items() <= anew.items(),
+               "define: a device more in one's own file moves no other", before, grown, anew)
+        client.define(few)
+        tap.ok(placesOfHostdevs(client.dump(name)) == before, "and without it all is as before", client.dump(name))
 
 
 def edit(client, name, old, new):
@@ -451,7 +468,7 @@ def testRefusals(tap, client):
                shell.stdout, shell.stderr)
 
 
-COMMON = (testDefine, testEdit, testNative, testCreate, testConfigDevices, testSparePort,
+COMMON = (testDefine, testOwnFile, testEdit, testNative, testCreate, testConfigDevices, testSparePort,
           testRunning, testManagedSave, testSnapshots, testVolume, testEvent, testOthers,
           testReadOnly, testVirtInstall)
 
