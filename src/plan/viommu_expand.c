@@ -144,7 +144,7 @@ expand(expandState *state, size_t *ret_len, GError **error)
     state->aliases = aliases;
     state->ordered = ordered;
     if (viommuDomainIsRequest(dom)) {
-        if (!expandCanSay(state, error))
+        if (!expandCanSay(state, error) || !expandNumbers(state, error))
             return NULL;
         expandIommufd(state);
         expandDeviceIommufd(state);
@@ -152,7 +152,6 @@ expand(expandState *state, size_t *ret_len, GError **error)
         expandAddresses(state);
         withdrawAddresses(state);
         expandIOMMUs(state);
-        expandNumbers(state);
         expandAliases(state);
         expandCommandline(state);
         expandOverride(state);

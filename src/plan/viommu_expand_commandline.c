@@ -8,13 +8,7 @@
 
 #include <string.h>
 
-/* libvirt numbers the chassis of its own root ports from 1 up. */
-#define CHASSIS_LAST 255
-
 #define WINDOW "highmem-mmio-size="
-
-/* pcie.0's, highest first: libvirt places its own from slot 1 up. */
-#define ROOT_SLOT_LAST 0x1f
 
 static void
 add(GPtrArray *args, const char *option, char *value)
@@ -58,22 +52,6 @@ formatSMMU(const expandState *state, const viommuVSMMU *vsmmu, unsigned bus)
     return g_string_free(out, FALSE);
 }
 
-/* The highest chassis number below @chassis that no port of the domain has. */
-static unsigned
-nextChassis(const viommuDomain *dom, unsigned chassis)
-{
-    size_t i;
-
-    for (chassis--, i = 0; i < dom->controllers->len; i++) {
-        const viommuController *there = g_ptr_array_index(dom->controllers, i);
-
-        if (there->chassis != (int)chassis || viommuDomainIsGenerated(dom, there))
-            continue;
-        return nextChassis(dom, chassis);
-    }
-    return chassis;
-}
-
 static unsigned
 placeOf(const expandState *state, const GPtrArray *devices, size_t i)
 {
@@ -93,9 +71,8 @@ isFollowed(const expandState *state, const GPtrArray *devices, size_t i)
     return false;
 }
 
-/* *@chassis: the lowest that is taken. */
 static void
-addVSMMU(const expandState *state, const viommuVSMMU *vsmmu, unsigned slot, unsigned *chassis, GPtrArray *args)
+addVSMMU(const expandState *state, const viommuVSMMU *vsmmu, GPtrArray *args)
 {
     g_autofree char *node = vsmmu->node >= 0 ? g_strdup_printf(",numa_node=%d", vsmmu->node) : g_strdup("");
     g_autoptr(GPtrArray) devices = expandOrderDevices(state, vsmmu);
@@ -103,12 +80,13 @@ addVSMMU(const expandState *state, const viommuVSMMU *vsmmu, unsigned slot, unsi
     unsigned i;
 
     add(args, "-device",
-        g_strdup_printf("pxb-pcie,id=" EXPAND_ID "%u,bus=pcie.0,addr=0x%x,bus_nr=%u%s", bus, slot,
-                        state->busNrs[vsmmu->controller], node));
+        g_strdup_printf("pxb-pcie,id=" EXPAND_ID "%u,bus=pcie.0,addr=0x%x,bus_nr=%u%s", bus,
+                        state->slots[vsmmu->controller], state->busNrs[vsmmu->controller], node));
     for (i = 0; i < devices->len; i++) {
-        *chassis = nextChassis(state->dom, *chassis);
-        add(args, "-device", formatPort(bus + 1 + i, bus, placeOf(state, devices, i), isFollowed(state, devices, i),
-                                        *chassis));
+        unsigned port = ((viommuPlanDevice *)g_ptr_array_index(devices, i))->addr.bus;
+
+        add(args, "-device", formatPort(bus + 1 + i, bus, state->places[port], isFollowed(state, devices, i),
+                                        state->chassis[port]));
     }
     add(args, "-device", formatSMMU(state, vsmmu, bus));
 }
@@ -133,70 +111,12 @@ needsObject(const expandState *state)
     return needed;
 }
 
-static void
-take(bool used[], const viommuGuestAddr *addr)
-{
-    if (addr->domain == 0 && addr->bus == 0 && addr->slot < EXPAND_SLOTS)
-        used[addr->slot] = true;
-}
-
-/* Slots of pcie.0 that the domain names, or will name. */
-static void
-markSlots(const expandState *state, bool used[])
-{
-    const viommuDomain *dom = state->dom;
-    size_t i;
-
-    for (i = 0; i < state->plan->plainPorts->len; i++)
-        used[((viommuPlanPort *)g_ptr_array_index(state->plan->plainPorts, i))->slot] = true;
-
-    for (i = 0; i < dom->controllers->len; i++) {
-        const viommuController *there = g_ptr_array_index(dom->controllers, i);
-
-        if (there->hasAddr && !viommuDomainIsGenerated(dom, there))
-            take(used, &there->addr);
-    }
-    for (i = 0; i < dom->devices->len; i++) {
-        const viommuDevice *device = g_ptr_array_index(dom->devices, i);
-
-        if (device->hasAddr)
-            take(used, &device->addr);
-    }
-}
-
-/* Fills @slots, in order: those of before, the highest for the others. The plan has found as many. */
-static void
-chooseSlots(const expandState *state, bool used[], unsigned slots[])
-{
-    unsigned slot = ROOT_SLOT_LAST;
-    size_t i;
-
-    for (i = 0; i < state->ordered->len; i++) {
-        const viommuVSMMU *vsmmu = g_ptr_array_index(state->ordered, i);
-        unsigned before = state->slots[vsmmu->controller];
-
-        if (!before || used[before])
-            continue;
-        slots[i] = before;
-        used[before] = true;
-    }
-    for (i = 0; i < state->ordered->len; i++) {
-        while (!slots[i] && slot && used[slot])
-            slot--;
-        if (!slots[i])
-            slots[i] = slot--;
-    }
-}
-
 /* Options and values by turns. */
 static GPtrArray *
 wantArgs(const expandState *state)
 {
     const expandWords *words = &state->words;
     GPtrArray *args = g_ptr_array_new_with_free_func(g_free);
-    unsigned chassis = CHASSIS_LAST + 1;
-    unsigned slots[EXPAND_SLOTS] = { 0 };
-    bool used[EXPAND_SLOTS] = { false };
     unsigned i;
 
     if (!state->plan->vsmmus->len)
@@ -206,10 +126,8 @@ wantArgs(const expandState *state)
             g_strdup_printf(WINDOW "%" G_GUINT64_FORMAT "K", (guint64)state->plan->hole64KiB));
     if (needsObject(state))
         add(args, "-object", g_strdup("iommufd,id=" EXPAND_IOMMUFD));
-    markSlots(state, used);
-    chooseSlots(state, used, slots);
     for (i = 0; i < state->ordered->len; i++)
-        addVSMMU(state, g_ptr_array_index(state->ordered, i), slots[i], &chassis, args);
+        addVSMMU(state, g_ptr_array_index(state->ordered, i), args);
     return args;
 }
 

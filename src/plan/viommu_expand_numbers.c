@@ -1,23 +1,30 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Names, places and bus numbers of what is written as arguments of QEMU. The plan numbers controllers of the XML, which
- * does not have them then; so what the arguments of an earlier expansion say is what stays.
+ * Names, places and numbers of what is written as arguments of QEMU. The plan numbers controllers of the XML, which
+ * does not have them then; so what the arguments of an earlier expansion say is what stays. libvirt knows nothing of
+ * them and counts for itself.
  */
 #include "viommu_expand_priv.h"
 #include "viommu_view.h"
+#include "viommuerror.h"
 
 #include <string.h>
 
 #define PLACES (EXPAND_SLOTS * EXPAND_FUNCTIONS)
 #define BUS_LAST 255
 
-/* Controllers and bridges that libvirt adds to a domain without saying so (viommu_plan_implied.h, a bridge, its port),
- * at most. */
-#define ADDED_MAX 8
+/* Of 8 bits. libvirt numbers the chassis of its own root ports from 1 up, and QEMU takes none twice: "Can't add chassis
+ * slot, error -16" (seen with 11.1). */
+#define CHASSIS_LAST 255
+
+/* pcie.0's, highest first: libvirt places its own from slot 1 up. */
+#define ROOT_SLOT_LAST (EXPAND_SLOTS - 1)
 
 typedef struct {
     expandState *state;
     const viommuView *view; /* NULL: nothing was there before */
+    unsigned rootBuses;     /* bus numbers of pcie.0 and all below it */
+    unsigned rootSlots;     /* slots of pcie.0 that libvirt chooses */
     bool taken[BUS_LAST + 1];
 } numbering;
 
@@ -175,20 +182,40 @@ packNumbers(numbering *work)
     return lowest;
 }
 
-/* More than pcie.0 and all below it can need. */
-static unsigned
-countRootTree(const viommuDomain *dom)
-{
-    unsigned highest = VIOMMU_PCI_INDEX_MAX;
+static bool
+refuse(const numbering *work, GError **error, const char *format, ...) G_GNUC_PRINTF(3, 4);
 
-    while (highest && !dom->byIndex[highest])
-        highest--;
-    return 1 + highest + dom->devices->len + ADDED_MAX;
+static bool
+refuse(const numbering *work, GError **error, const char *format, ...)
+{
+    const viommuDomain *dom = work->state->dom;
+    g_autofree char *text = NULL;
+    va_list args;
+
+    va_start(args, format);
+    text = g_strdup_vprintf(format, args);
+    va_end(args);
+    viommuErrorAt(error, VIOMMU_ERROR_REFUSED, viommuXMLLine(dom->xml, dom->root),
+                  "this libvirt has no pciBus (11.10 has), and so makes a root port on pcie.0 for every host device, too: "
+                  "%s", text);
+    return false;
+}
+
+static unsigned
+countBuses(const numbering *work)
+{
+    const GPtrArray *vsmmus = work->state->ordered;
+    unsigned count = work->rootBuses;
+    size_t i;
+
+    for (i = 0; i < vsmmus->len; i++)
+        count += 1 + ((viommuVSMMU *)g_ptr_array_index(vsmmus, i))->devices->len;
+    return count;
 }
 
 /* @buses: of before, in the order of the vSMMUs; NULL: none. */
-static void
-chooseNumbers(numbering *work, const GPtrArray *buses)
+static bool
+chooseNumbers(numbering *work, const GPtrArray *buses, GError **error)
 {
     const GPtrArray *vsmmus = work->state->ordered;
     size_t i;
@@ -199,16 +226,123 @@ chooseNumbers(numbering *work, const GPtrArray *buses)
         if (bus)
             takeNumbers(work, g_ptr_array_index(vsmmus, i), (unsigned)bus->busNr);
     }
-    if (packNumbers(work) >= countRootTree(work->state->dom))
-        return;
+    if (packNumbers(work) >= work->rootBuses)
+        return true;
     /* Gaps between those that stay may leave too little: all of them anew. */
     memset(work->taken, 0, sizeof(work->taken));
     memset(work->state->busNrs, 0, sizeof(work->state->busNrs));
-    packNumbers(work);
+    if (packNumbers(work) >= work->rootBuses)
+        return true;
+    return refuse(work, error, "the guest would have %u buses, and can have %d; give it fewer host devices, remove root "
+                  "ports that hold nothing, or update libvirt", countBuses(work), BUS_LAST + 1);
 }
 
-void
-expandNumbers(expandState *state)
+/* The highest chassis number below @chassis that no port of the domain has; 0: there is none. */
+static unsigned
+nextChassis(const viommuDomain *dom, unsigned chassis)
+{
+    size_t i = 0;
+
+    for (chassis -= chassis > 0; chassis && i < dom->controllers->len; i++) {
+        const viommuController *there = g_ptr_array_index(dom->controllers, i);
+
+        if (there->chassis == (int)chassis && !viommuDomainIsGenerated(dom, there))
+            return nextChassis(dom, chassis);
+    }
+    return chassis;
+}
+
+static bool
+chooseChassis(const numbering *work, GError **error)
+{
+    expandState *state = work->state;
+    unsigned chassis = CHASSIS_LAST + 1;
+    size_t i;
+    size_t j;
+
+    for (i = 0; i < state->ordered->len; i++) {
+        g_autoptr(GPtrArray) devices = expandOrderDevices(state, g_ptr_array_index(state->ordered, i));
+
+        for (j = 0; j < devices->len; j++) {
+            chassis = nextChassis(state->dom, chassis);
+            state->chassis[((viommuPlanDevice *)g_ptr_array_index(devices, j))->addr.bus] = chassis;
+        }
+    }
+    if (chassis >= work->rootBuses)
+        return true;
+    return refuse(work, error, "it numbers their chassis up to %u, and above that the domain's own ports leave too few "
+                  "for those of the vSMMUs; remove chassis from the <target> of root ports, or update libvirt",
+                  work->rootBuses - 1);
+}
+
+static void
+take(bool used[], const viommuGuestAddr *addr)
+{
+    if (addr->domain == 0 && addr->bus == 0 && addr->slot < EXPAND_SLOTS)
+        used[addr->slot] = true;
+}
+
+/* Slots of pcie.0 that the domain names, or will name, and those that libvirt will take: the lowest. */
+static void
+markSlots(const numbering *work, bool used[])
+{
+    const viommuDomain *dom = work->state->dom;
+    unsigned left = work->rootSlots;
+    unsigned slot;
+    size_t i;
+
+    for (i = 0; i < dom->controllers->len; i++) {
+        const viommuController *there = g_ptr_array_index(dom->controllers, i);
+
+        if (there->hasAddr && !viommuDomainIsGenerated(dom, there))
+            take(used, &there->addr);
+    }
+    for (i = 0; i < dom->devices->len; i++) {
+        const viommuDevice *device = g_ptr_array_index(dom->devices, i);
+
+        if (device->hasAddr)
+            take(used, &device->addr);
+    }
+    for (slot = 1; left && slot <= ROOT_SLOT_LAST; slot++) {
+        left -= !used[slot];
+        used[slot] = true;
+    }
+}
+
+/* Those of before, the highest for the others. */
+static bool
+chooseSlots(const numbering *work, GError **error)
+{
+    expandState *state = work->state;
+    bool used[EXPAND_SLOTS] = { false };
+    unsigned slot = ROOT_SLOT_LAST;
+    size_t i;
+
+    markSlots(work, used);
+    for (i = 0; i < state->ordered->len; i++) {
+        unsigned *where = &state->slots[((viommuVSMMU *)g_ptr_array_index(state->ordered, i))->controller];
+
+        if (used[*where])
+            *where = 0;
+        used[*where] = true;
+    }
+    for (i = 0; i < state->ordered->len; i++) {
+        unsigned *where = &state->slots[((viommuVSMMU *)g_ptr_array_index(state->ordered, i))->controller];
+
+        while (!*where && slot && used[slot])
+            slot--;
+        if (!*where && !slot)
+            return refuse(work, error, "it needs %u slots of pcie.0, and too few are left for %u expander buses; give the "
+                          "guest fewer host devices, remove root ports that hold nothing, or update libvirt",
+                          work->rootSlots, state->ordered->len);
+        if (!*where)
+            *where = slot--;
+    }
+    return true;
+}
+
+bool
+expandNumbers(expandState *state, GError **error)
 {
     g_autoptr(viommuView) view = state->dom->madeArguments ? viommuViewNew(state->dom, NULL) : NULL;
     g_autoptr(GHashTable) claimed = g_hash_table_new(NULL, NULL);
@@ -218,8 +352,9 @@ expandNumbers(expandState *state)
     size_t i;
     size_t j;
 
-    if (state->words.pciBus)
-        return;
+    if (state->words.pciBus || !state->plan->vsmmus->len)
+        return true;
+    expandCountRoot(state->dom, &work.rootBuses, &work.rootSlots);
     for (i = 0; i < state->plan->vsmmus->len; i++)
         g_ptr_array_add(state->ordered, g_ptr_array_index(state->plan->vsmmus, i));
     g_ptr_array_sort(state->ordered, compareSMMUs);
@@ -238,5 +373,5 @@ expandNumbers(expandState *state)
         for (j = 0; j < devices->len; j++)
             state->numbers[((viommuPlanDevice *)g_ptr_array_index(devices, j))->addr.bus] = next++;
     }
-    chooseNumbers(&work, buses);
+    return chooseNumbers(&work, buses, error) && chooseChassis(&work, error) && chooseSlots(&work, error);
 }

@@ -24,8 +24,9 @@ typedef struct {
     GPtrArray *ordered; /* of viommuVSMMU, borrowed: as they are numbered where there is no pciBus ... */
     unsigned numbers[VIOMMU_PCI_INDEX_MAX + 1]; /* ... and the numbers, by the index of expander bus and port */
     unsigned busNrs[VIOMMU_PCI_INDEX_MAX + 1];  /* by that of the expander bus: its first bus number */
-    unsigned slots[VIOMMU_PCI_INDEX_MAX + 1];   /* and its slot of pcie.0 before; 0: it had none */
+    unsigned slots[VIOMMU_PCI_INDEX_MAX + 1];   /* and its slot of pcie.0 */
     unsigned places[VIOMMU_PCI_INDEX_MAX + 1];  /* by that of the port: EXPAND_SLOTS * function + slot on its bus */
+    unsigned chassis[VIOMMU_PCI_INDEX_MAX + 1]; /* and its chassis number */
     GHashTable *aliases; /* viommuDevice -> its alias, where properties are to be set by it */
     bool declaredQemu;   /* the namespace was added to the root */
     bool madeIommufd;  /* <iommufd> is ours */
@@ -36,7 +37,9 @@ typedef struct {
 void expandControllers(expandState *state);
 void expandIOMMUs(expandState *state);
 void expandAliases(expandState *state);
-void expandNumbers(expandState *state);
+
+/* False, with @error set, if numbers or places do not suffice for what is to be written as arguments of QEMU. */
+bool expandNumbers(expandState *state, GError **error);
 void expandCommandline(expandState *state); /* these two: after expandNumbers and expandAliases */
 void expandOverride(expandState *state);
 void expandMetadata(expandState *state); /* last: it notes what the others made */
@@ -80,6 +83,12 @@ char *expandFeature(const viommuFeatures *features, unsigned which, const char *
 
 /* The devices of @vsmmu, each with a port of its own, by the places of these. Free with g_ptr_array_unref. */
 GPtrArray *expandOrderDevices(const expandState *state, const viommuVSMMU *vsmmu);
+
+/* viommu_expand_root.c */
+
+/* What libvirt takes of pcie.0, at most: bus numbers from 0 up for it and all below it, and slots of those that the
+ * domain does not name, also from the lowest up. */
+void expandCountRoot(const viommuDomain *dom, unsigned *ret_buses, unsigned *ret_slots);
 
 /* viommu_expand_iommus.c */
 
