@@ -70,6 +70,15 @@ appendForeign(GString *out, const expandState *state, const viommuIOMMU *there)
     }
 }
 
+/* Does @vsmmu need a name by which its properties are set? Those may also be the user's, from an earlier expansion. */
+static bool
+isNamed(const expandState *state, const viommuVSMMU *vsmmu)
+{
+    g_autofree char *alias = expandSMMUAlias(state, vsmmu);
+
+    return (state->plan->accel && !state->words.accel) || expandOverrideHasOthers(state->dom, alias);
+}
+
 static char *
 formatIOMMU(const expandState *state, const viommuVSMMU *vsmmu, const viommuIOMMU *there)
 {
@@ -95,7 +104,7 @@ formatIOMMU(const expandState *state, const viommuVSMMU *vsmmu, const viommuIOMM
         g_string_append_printf(out, "/>\n  <source smmu='%s'/>\n", name);
     }
     appendForeign(out, state, there);
-    if (state->plan->accel && !accel && !usersAlias(there)) {
+    if (!usersAlias(there) && isNamed(state, vsmmu)) {
         g_autofree char *alias = expandSMMUAlias(state, vsmmu);
 
         g_string_append_printf(out, "  <alias name='%s'/>\n", alias);
@@ -173,6 +182,25 @@ expandSMMUAlias(const expandState *state, const viommuVSMMU *vsmmu)
     const char *alias = usersAlias(findThere(state->dom, vsmmu));
 
     return alias ? g_strdup(alias) : g_strdup_printf(VIOMMU_ALIAS_PREFIX "smmu%u", vsmmu->controller);
+}
+
+char *
+expandSMMUAliasOf(const expandState *state, unsigned which)
+{
+    const GPtrArray *vsmmus = state->plan->vsmmus;
+    const viommuIOMMU *there = which < state->dom->iommus->len ? g_ptr_array_index(state->dom->iommus, which) : NULL;
+    bool fresh = true;
+    size_t i;
+
+    for (i = 0; i < vsmmus->len; i++) {
+        const viommuIOMMU *one = findThere(state->dom, g_ptr_array_index(vsmmus, i));
+
+        if (one && one == there)
+            return expandSMMUAlias(state, g_ptr_array_index(vsmmus, i));
+        fresh = fresh && !one;
+    }
+    /* All are written in the place of one request, in this order. */
+    return fresh && which < vsmmus->len ? expandSMMUAlias(state, g_ptr_array_index(vsmmus, which)) : NULL;
 }
 
 /* The requests that no vSMMU stands for (@used: those of which one does): the new vSMMUs take the place of

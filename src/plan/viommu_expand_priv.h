@@ -95,6 +95,9 @@ void expandCountRoot(const viommuDomain *dom, unsigned *ret_buses, unsigned *ret
 /* The alias of a vSMMU of which properties are set: the user's, if it has one. Free with g_free. */
 char *expandSMMUAlias(const expandState *state, const viommuVSMMU *vsmmu);
 
+/* The same of the vSMMU that libvirt would call iommuN where it has no alias; NULL: it cannot be told. */
+char *expandSMMUAliasOf(const expandState *state, unsigned which);
+
 /* viommu_expand_qemu.c */
 
 /* What stands before the names of elements inside @node, which is one of QEMU's: "qemu:", or nothing where

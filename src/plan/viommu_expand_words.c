@@ -275,6 +275,42 @@ findCounted(const expandState *state)
     return NULL;
 }
 
+/* The same for a vSMMU, by libvirt's name for it: it gets one of viommu's, or is out of reach. */
+static const xmlNode *
+findCountedSMMU(const expandState *state)
+{
+    const xmlNode *override = viommuXMLChildNS(state->dom->root, VIOMMU_NS_QEMU, "override");
+    const xmlNode *node = viommuXMLChildNS(override, VIOMMU_NS_QEMU, "device");
+
+    for (; node && (state->plan->accel || !state->words.pciBus);
+         node = viommuXMLNextNS(node, VIOMMU_NS_QEMU, "device")) {
+        const char *alias = viommuXMLAttr(node, "alias");
+
+        if (alias && g_regex_match_simple("^iommu[0-9]+$", alias, G_REGEX_DOLLAR_ENDONLY, 0))
+            return node;
+    }
+    return NULL;
+}
+
+static void
+refuseCountedSMMU(const expandState *state, const xmlNode *node, GError **error)
+{
+    const char *alias = viommuXMLAttr(node, "alias");
+    g_autofree char *name = expandSMMUAliasOf(state, (unsigned)g_ascii_strtoull(alias + strlen("iommu"), NULL, 10));
+    const char *remedy = "expand the domain without it, and write the <alias> that the vSMMU gets";
+    g_autofree char *text = NULL;
+
+    if (!state->words.pciBus)
+        text = g_strdup("this libvirt has no pciBus (11.10 has): vSMMUs are arguments of QEMU, which it does not reach. "
+                        "Remove it");
+    else if (name)
+        text = g_strdup_printf("viommu names the vSMMU '%s' for this libvirt: write that name", name);
+    else
+        text = g_strdup_printf("viommu gives vSMMUs other names for this libvirt: %s", remedy);
+    viommuErrorAt(error, VIOMMU_ERROR_REFUSED, viommuXMLLine(state->dom->xml, node),
+                  "<qemu:override> is for '%s', but %s", alias, text);
+}
+
 /* What the whole domain has that cannot stand beside what is written around this libvirt. */
 static bool
 canStandBeside(const expandState *state, GError **error)
@@ -284,6 +320,7 @@ canStandBeside(const expandState *state, GError **error)
     const xmlNode *second = around ? findSecond(dom) : NULL;
     const xmlNode *taken = around ? findTaken(state) : NULL;
     const xmlNode *counted = around ? findCounted(state) : NULL;
+    const xmlNode *smmu = around ? findCountedSMMU(state) : NULL;
     const viommuController *expander = around && !state->words.pciBus ? findExpander(dom) : NULL;
 
     if (second)
@@ -300,11 +337,13 @@ canStandBeside(const expandState *state, GError **error)
                       "<qemu:override> is for '%s', which will be another device, as viommu names those below vSMMUs for "
                       "this libvirt: give the one that is meant an <alias name='ua-NAME'/>, and write that name",
                       viommuXMLAttr(counted, "alias"));
+    else if (smmu)
+        refuseCountedSMMU(state, smmu, error);
     else if (expander)
         viommuErrorAt(error, VIOMMU_ERROR_REFUSED, expander->line,
                       "this libvirt has no pciBus (11.10 has), and the domain's own expander bus %u cannot stand beside "
                       "vSMMUs: remove it", expander->index);
-    return !second && !taken && !counted && !expander;
+    return !second && !taken && !counted && !smmu && !expander;
 }
 
 /* Are the properties that place the devices of @vsmmu, as far as they are written for this libvirt, not the user's? */
