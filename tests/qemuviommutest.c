@@ -201,7 +201,7 @@ static const struct {
             { { .controller = 7, .chassis = 7, .function = 1, .port = 1 },
               "0002:01:00.0", .multifunction = true },
             { { .controller = 8, .chassis = 8, .slot = 31, .function = 7, .port = 255, .spare = true,
-                .reserve = 549755813888 } } } } },
+                .keeps = { .pref64 = 549755813888 } } } } } },
         .open = QEMU_VIOMMU_OPEN_BY_CALLER,
         .expected =
             PXB "'bus_nr':250,'id':'pci.5','bus':'pcie.0','addr':'0x2'}\n"

@@ -747,7 +747,7 @@ testReserves(void)
 
     g_assert_cmpuint(dom->controllers->len, ==, G_N_ELEMENTS(reserves));
     for (i = 0; i < dom->controllers->len; i++)
-        g_assert_cmpuint(controller(dom, i)->reserve, ==, reserves[i]);
+        g_assert_cmpuint(controller(dom, i)->keeps.pref64, ==, reserves[i]);
 }
 
 static void

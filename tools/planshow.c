@@ -87,9 +87,9 @@ appendPort(GString *text, const viommuPlanPort *port)
                            port->function);
     if (port->spare)
         g_string_append(text, ", spare");
-    if (port->reserve) {
+    if (port->keeps.pref64) {
         g_string_append(text, ", reserves ");
-        viommuPlanAppendBytes(text, port->reserve);
+        viommuPlanAppendBytes(text, port->keeps.pref64);
     }
     if (!port->generated)
         g_string_append(text, ", as written");

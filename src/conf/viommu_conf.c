@@ -553,7 +553,7 @@ overridePort(viommuDomain *dom, const char *alias, const xmlNode *frontend)
             continue;
         port = findPort(dom, alias);
         if (port)
-            port->reserve = size;
+            port->keeps.pref64 = size;
     }
 }
 

@@ -55,6 +55,12 @@ typedef struct {
     bool multifunction;
 } viommuGuestAddr;
 
+/* Windows of a root port, in bytes; 0: nothing is said of it. */
+typedef struct {
+    uint64_t pref64; /* of 64 bits, prefetchable */
+    uint64_t mem;    /* below 4 GiB, for all other memory */
+} viommuWindows;
+
 typedef enum {
     VIOMMU_PCI_ROOT,            /* pcie-root */
     VIOMMU_PCI_ROOT_PORT,       /* pcie-root-port */
@@ -79,7 +85,7 @@ typedef struct {
     viommuGuestAddr addr;
     uint64_t hole64KiB;   /* <pcihole64>, 0: none */
     bool hole64Bad;       /* a <pcihole64> that is no size */
-    uint64_t reserve;     /* bytes of 64-bit window that <qemu:override> keeps for a port, 0: none */
+    viommuWindows keeps;  /* of a port: what it keeps for hotplug */
     char *alias;          /* NULL: none */
 } viommuController;
 

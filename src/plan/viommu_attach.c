@@ -3,6 +3,7 @@
  * Where a hotplugged device can go.
  */
 #include "viommu_attach.h"
+#include "viommu_windows.h"
 
 #include <string.h>
 
@@ -143,25 +144,6 @@ canPlug(const viommuDomain *dom)
     return true;
 }
 
-/* The 64-bit window that @host needs behind a root port: its prefetchable BARs, each at its own alignment. */
-static uint64_t
-needOf(const virSMMUDevice *host)
-{
-    uint64_t sum = 0;
-    uint64_t power = 1;
-    size_t i;
-
-    for (i = 0; host->haveDetails && host->bars && i < host->bars->len; i++) {
-        const virSMMUBar *bar = &g_array_index(host->bars, virSMMUBar, i);
-
-        if (bar->memory64 && bar->prefetch && bar->size < UINT64_C(1) << 56)
-            sum += bar->size;
-    }
-    while (power < sum)
-        power <<= 1;
-    return sum ? power : 0;
-}
-
 /* What the device needs that an earlier expansion noted for @port: so large its window was made when the guest
  * started. */
 static uint64_t
@@ -181,7 +163,7 @@ notedNeed(const viommuDomain *dom, const virSMMUTopology *host, unsigned port)
             if (one->controller == port && one->device && virPCIAddrParse(one->device, &addr))
                 found = virSMMUTopologyFindDevice(host, &addr);
             if (found)
-                need = MAX(need, needOf(found));
+                need = MAX(need, viommuWindowsOf(found).pref64);
         }
     }
     return need;
@@ -196,7 +178,7 @@ dropSmall(GArray *ports, const viommuDomain *dom, const virSMMUTopology *host, u
     for (i = 0; i < ports->len;) {
         unsigned index = g_array_index(ports, unsigned, i);
         const viommuController *port = viommuDomainFindController(dom, index);
-        uint64_t reserve = port ? port->reserve : 0;
+        uint64_t reserve = port ? port->keeps.pref64 : 0;
 
         if (reserve && reserve < need && notedNeed(dom, host, index) < need)
             g_array_remove_index(ports, i);
@@ -242,7 +224,7 @@ findHostPorts(GArray *ports, const viommuDomain *dom, const virSMMUTopology *hos
         count = addFreeOf(ports, dom, host, dev, NULL);
     /* Of a network it is not known which one comes; and one that comes with the guest gets its window from firmware. */
     if (ports->len && !dev->network && viommuXMLAttr(dom->root, "id")) {
-        need = needOf(found);
+        need = viommuWindowsOf(found).pref64;
         dropSmall(ports, dom, host, need);
         if (!ports->len)
             refuseSmall(dev, need, findings);

@@ -103,7 +103,7 @@ checkSaving(viommuChecker *checker)
                           "memory, while it runs");
 }
 
-/* What the 64-bit BARs of the assigned devices add up to at least, in KiB: no alignment, no
+/* What the 64-bit prefetchable BARs of the assigned devices add up to at least, in KiB: no alignment, no
  * bridges. */
 static uint64_t
 neededKiB(const viommuChecker *checker)
@@ -121,7 +121,7 @@ neededKiB(const viommuChecker *checker)
         for (j = 0; j < seat->host->bars->len; j++) {
             const virSMMUBar *bar = &g_array_index(seat->host->bars, virSMMUBar, j);
 
-            if (bar->memory64)
+            if (bar->memory64 && bar->prefetch)
                 bytes = bytes > UINT64_MAX - bar->size ? UINT64_MAX : bytes + bar->size;
         }
     }

@@ -64,7 +64,7 @@ checkSpare(viommuChecker *checker, const viommuCheckBus *bus, unsigned chosen)
             "%u devices without address",
             bus->index, bus->top->index, chosen);
     /* In viommu's own dialect the windows are not written out yet. */
-    if (bus->top->vsmmu->iommu->nested != 1 && !bus->controller->reserve)
+    if (bus->top->vsmmu->iommu->nested != 1 && !bus->controller->keeps.pref64)
         viommuFindingsAdd(
             checker->findings, "V22", VIOMMU_SEVERITY_WARNING, bus->controller->line,
             "when a device is plugged there the guest moves the windows of its neighbours, "

@@ -80,10 +80,10 @@ wantWindows(const expandState *state, const viommuVSMMU *vsmmu, GPtrArray *wante
 
     for (i = 0; i < vsmmu->ports->len; i++) {
         const viommuPlanPort *port = g_ptr_array_index(vsmmu->ports, i);
-        g_autofree char *alias = port->reserve ? portAlias(state->dom, port->controller) : NULL;
+        g_autofree char *alias = port->keeps.pref64 ? portAlias(state->dom, port->controller) : NULL;
 
         if (alias)
-            want(wanted, alias, RESERVE, "unsigned", g_strdup_printf("%" G_GUINT64_FORMAT, (guint64)port->reserve),
+            want(wanted, alias, RESERVE, "unsigned", g_strdup_printf("%" G_GUINT64_FORMAT, (guint64)port->keeps.pref64),
                  !port->generated);
     }
 }

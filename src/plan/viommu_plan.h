@@ -38,7 +38,7 @@ typedef struct {
     unsigned port;
     bool generated;      /* made by viommu; else it stands in the domain as the user wrote it */
     bool spare;          /* has no device */
-    uint64_t reserve;    /* bytes of 64-bit prefetchable window kept for hotplug, 0: none */
+    viommuWindows keeps; /* for hotplug */
 } viommuPlanPort;
 
 typedef struct {

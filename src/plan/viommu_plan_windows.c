@@ -3,6 +3,7 @@
  * The windows that ports keep for hotplug (P6), and the 64-bit window of the guest (P10).
  */
 #include "viommu_plan_priv.h"
+#include "viommu_windows.h"
 
 #define KIB 1024ull
 #define MIB (1024 * KIB)
@@ -14,33 +15,6 @@
 #define WINDOW_REST GIB
 /* A window that lets Linux place the BARs of a hotplugged NVMe or NIC without moving its neighbours. */
 #define RESERVE_MIN (2 * MIB)
-
-/* @value rounded up to a power of two; saturates. */
-static uint64_t
-powerOfTwo(uint64_t value)
-{
-    uint64_t power = 1;
-
-    while (power < value && power < UINT64_C(1) << 63)
-        power <<= 1;
-    return power;
-}
-
-/* The 64-bit window that a device needs: its BARs, each at its own alignment. */
-static uint64_t
-deviceWindow(const virSMMUDevice *host)
-{
-    uint64_t sum = 0;
-    size_t i;
-
-    for (i = 0; host->bars && i < host->bars->len; i++) {
-        const virSMMUBar *bar = &g_array_index(host->bars, virSMMUBar, i);
-
-        if (bar->memory64 && bar->size < UINT64_C(1) << 56)
-            sum += bar->size;
-    }
-    return sum ? powerOfTwo(sum) : 0;
-}
 
 /* What a spare port below @vsmmu keeps: as was asked, or enough for any device that its SMMU has. */
 static uint64_t
@@ -54,8 +28,8 @@ spareWindow(const viommuVSMMU *vsmmu)
     for (i = 0; i < vsmmu->smmu->devices->len; i++) {
         const virSMMUDevice *host = g_ptr_array_index(vsmmu->smmu->devices, i);
 
-        if (host->haveDetails && !host->bridge)
-            largest = MAX(largest, deviceWindow(host));
+        if (!host->bridge)
+            largest = MAX(largest, viommuWindowsOf(host).pref64);
     }
     return largest;
 }
@@ -66,7 +40,7 @@ keptWindow(const planState *state, const viommuVSMMU *vsmmu, const viommuPlanPor
 {
     const viommuController *there = planFindController(state, port->controller);
 
-    return there && !vsmmu->reserveKiB ? there->reserve : 0;
+    return there && !vsmmu->reserveKiB ? there->keeps.pref64 : 0;
 }
 
 /* What all devices below @vsmmu need. Firmware gives each root bus a window of its own, which begins where the largest
@@ -89,12 +63,13 @@ vsmmuWindow(planState *state, viommuVSMMU *vsmmu, uint64_t *largest)
         if (!port->spare)
             continue;
         least = RESERVE_MIN;
-        port->reserve = MAX(coming, keptWindow(state, vsmmu, port));
-        sum += port->reserve;
-        own = MAX(own, powerOfTwo(port->reserve));
+        port->keeps.pref64 = MAX(coming, keptWindow(state, vsmmu, port));
+        sum += port->keeps.pref64;
+        own = MAX(own, viommuWindowRound(port->keeps.pref64));
     }
     for (i = 0; i < vsmmu->devices->len; i++) {
-        uint64_t window = MAX(deviceWindow(((viommuPlanDevice *)g_ptr_array_index(vsmmu->devices, i))->host), least);
+        const viommuPlanDevice *dev = g_ptr_array_index(vsmmu->devices, i);
+        uint64_t window = MAX(viommuWindowsOf(dev->host).pref64, least);
 
         sum += window;
         own = MAX(own, window);
@@ -102,8 +77,8 @@ vsmmuWindow(planState *state, viommuVSMMU *vsmmu, uint64_t *largest)
     for (i = 0; least && i < vsmmu->ports->len; i++) {
         viommuPlanPort *port = g_ptr_array_index(vsmmu->ports, i);
 
-        if (!port->reserve)
-            port->reserve = least;
+        if (!port->keeps.pref64)
+            port->keeps.pref64 = least;
     }
     if (least)
         planReason(state, "P6", vsmmu->smmu->name,
@@ -126,8 +101,8 @@ planSizeWindow(planState *state)
         user = state->dom->userHole64KiB * KIB;
     for (i = 0; i < state->plan->vsmmus->len; i++)
         need += vsmmuWindow(state, g_ptr_array_index(state->plan->vsmmus, i), &largest);
-    need = powerOfTwo(need + largest);
-    if (root && (root->hole64Bad || (user && (user < WINDOW_MIN || powerOfTwo(user) != user)))) {
+    need = viommuWindowRound(need + largest);
+    if (root && (root->hole64Bad || (user && (user < WINDOW_MIN || viommuWindowRound(user) != user)))) {
         planRefuse(state, "V19", root->line, "highmem-mmio-size is not a power of 2, or lower than 512 GiB",
                    "remove <pcihole64>; viommu writes it where it is needed",
                    "<pcihole64> is no power of two of at least 512 GiB");

@@ -80,7 +80,7 @@ qemuViommuBusAddPort(GPtrArray *buses, const viommuDomain *dom, unsigned parent,
                                    .multifunction = port->multifunction };
     bus->chassis = port->chassis;
     bus->port = port->port;
-    bus->reserve = port->reserve;
+    bus->keeps = port->keeps;
 }
 
 /* libvirt's number for a port that has none. */
@@ -246,8 +246,8 @@ writeBus(GPtrArray *buses, qemuViommuBus *bus, const viommuDomain *dom, GPtrArra
     parentName = qemuViommuBusName(dom, bus->addr.bus);
     qemuViommuBusesFixAddress(buses, &bus->addr);
     qemuViommuSetAddress(props, parentName, &bus->addr);
-    if (bus->reserve)
-        json_object_set_int_member(props, "pref64-reserve", (gint64)bus->reserve);
+    if (bus->keeps.pref64)
+        json_object_set_int_member(props, "pref64-reserve", (gint64)bus->keeps.pref64);
     qemuViommuArgsAddJSON(args, "-device", props);
 }
 

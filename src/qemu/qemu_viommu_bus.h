@@ -19,7 +19,7 @@ typedef struct {
     int node;                /* of expander buses, -1: none */
     unsigned chassis;        /* of ports */
     unsigned port;           /* of ports */
-    uint64_t reserve;        /* of ports */
+    viommuWindows keeps;     /* of ports */
     const xmlNode *xml;      /* NULL: not in the domain */
     unsigned line;           /* of xml, 0: none */
     char *id;                /* QEMU's name for it and for its bus */
