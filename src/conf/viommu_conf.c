@@ -519,6 +519,14 @@ overrideDevices(viommuDomain *dom, const char *alias, const xmlNode *frontend)
     }
 }
 
+bool
+viommuIsReserve(const char *name)
+{
+    static const char *const properties[] = { VIOMMU_RESERVE_PREF64, VIOMMU_RESERVE_IO, NULL };
+
+    return g_strv_contains(properties, name);
+}
+
 /* The port that libvirt knows by @alias. */
 static viommuController *
 findPort(const viommuDomain *dom, const char *alias)
@@ -548,7 +556,7 @@ overridePort(viommuDomain *dom, const char *alias, const xmlNode *frontend)
          node = viommuXMLNextNS(node, VIOMMU_NS_QEMU, "property")) {
         const char *value = viommuXMLAttr(node, "value");
 
-        if (!value || g_strcmp0(viommuXMLAttr(node, "name"), "pref64-reserve") != 0 ||
+        if (!value || g_strcmp0(viommuXMLAttr(node, "name"), VIOMMU_RESERVE_PREF64) != 0 ||
             !g_ascii_string_to_unsigned(value, 10, 0, RESERVE_MAX, &size, NULL))
             continue;
         port = findPort(dom, alias);

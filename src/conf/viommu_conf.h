@@ -61,6 +61,10 @@ typedef struct {
     uint64_t mem;    /* below 4 GiB, for all other memory */
 } viommuWindows;
 
+/* QEMU's properties for them (hw/pci-bridge/gen_pcie_root_port.c). */
+#define VIOMMU_RESERVE_PREF64 "pref64-reserve"
+#define VIOMMU_RESERVE_IO "io-reserve"
+
 typedef enum {
     VIOMMU_PCI_ROOT,            /* pcie-root */
     VIOMMU_PCI_ROOT_PORT,       /* pcie-root-port */
@@ -263,6 +267,9 @@ void viommuDomainApplyPolicy(viommuDomain *dom, viommuPolicy policy);
 /* The bus of a <disk>: what it says, else what libvirt takes from the name of its target (vda: virtio, sda:
  * scsi); NULL if neither tells. */
 const char *viommuDiskBus(const xmlNode *disk);
+
+/* Is @name one of the properties VIOMMU_RESERVE_*? */
+bool viommuIsReserve(const char *name);
 
 /* The PCI controller of that index, or NULL. */
 viommuController *viommuDomainFindController(const viommuDomain *dom, unsigned index);

@@ -1,13 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Properties of devices for which libvirt has no word: they go through <qemu:override>, by the alias of the device. No
- * libvirt has one for the windows of ports kept for hotplug (pref64-reserve); older ones lack more.
+ * libvirt has one for the windows of ports kept for hotplug (pref64-reserve, io-reserve); older ones lack more.
  */
 #include "viommu_expand_priv.h"
 
 #include <string.h>
-
-#define RESERVE "pref64-reserve"
 
 typedef struct {
     char *alias;
@@ -83,8 +81,10 @@ wantWindows(const expandState *state, const viommuVSMMU *vsmmu, GPtrArray *wante
         g_autofree char *alias = port->keeps.pref64 ? portAlias(state->dom, port->controller) : NULL;
 
         if (alias)
-            want(wanted, alias, RESERVE, "unsigned", g_strdup_printf("%" G_GUINT64_FORMAT, (guint64)port->keeps.pref64),
-                 !port->generated);
+            want(wanted, alias, VIOMMU_RESERVE_PREF64, "unsigned",
+                 g_strdup_printf("%" G_GUINT64_FORMAT, (guint64)port->keeps.pref64), !port->generated);
+        if (alias && port->noIO)
+            want(wanted, alias, VIOMMU_RESERVE_IO, "unsigned", g_strdup("0"), !port->generated);
     }
 }
 
@@ -261,7 +261,7 @@ isOurs(const viommuDomain *dom, GHashTable *ports, const char *alias, const xmlN
 
     if (!alias || !name)
         return false;
-    if (strcmp(name, RESERVE) == 0)
+    if (viommuIsReserve(name))
         return ports && g_hash_table_contains(ports, alias);
     if (!dom->madeOverride)
         return false;

@@ -39,6 +39,7 @@ typedef struct {
     bool generated;      /* made by viommu; else it stands in the domain as the user wrote it */
     bool spare;          /* has no device */
     viommuWindows keeps; /* for hotplug */
+    bool noIO;           /* and no I/O space */
 } viommuPlanPort;
 
 typedef struct {

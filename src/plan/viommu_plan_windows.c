@@ -63,6 +63,7 @@ vsmmuWindow(planState *state, viommuVSMMU *vsmmu, uint64_t *largest)
         if (!port->spare)
             continue;
         least = RESERVE_MIN;
+        port->noIO = true;
         port->keeps.pref64 = MAX(coming, keptWindow(state, vsmmu, port));
         sum += port->keeps.pref64;
         own = MAX(own, viommuWindowRound(port->keeps.pref64));
@@ -83,7 +84,7 @@ vsmmuWindow(planState *state, viommuVSMMU *vsmmu, uint64_t *largest)
     if (least)
         planReason(state, "P6", vsmmu->smmu->name,
                    "ports keep a 64-bit window (pref64-reserve), so that hotplug does not move the BARs "
-                   "of their neighbours");
+                   "of their neighbours; spare ones no I/O space (io-reserve), of which all ports share 64 KiB");
     *largest = MAX(*largest, own);
     return (sum + own - 1) / own * own;
 }

@@ -81,6 +81,7 @@ qemuViommuBusAddPort(GPtrArray *buses, const viommuDomain *dom, unsigned parent,
     bus->chassis = port->chassis;
     bus->port = port->port;
     bus->keeps = port->keeps;
+    bus->noIO = port->noIO;
 }
 
 /* libvirt's number for a port that has none. */
@@ -247,7 +248,9 @@ writeBus(GPtrArray *buses, qemuViommuBus *bus, const viommuDomain *dom, GPtrArra
     qemuViommuBusesFixAddress(buses, &bus->addr);
     qemuViommuSetAddress(props, parentName, &bus->addr);
     if (bus->keeps.pref64)
-        json_object_set_int_member(props, "pref64-reserve", (gint64)bus->keeps.pref64);
+        json_object_set_int_member(props, VIOMMU_RESERVE_PREF64, (gint64)bus->keeps.pref64);
+    if (bus->noIO)
+        json_object_set_int_member(props, VIOMMU_RESERVE_IO, 0);
     qemuViommuArgsAddJSON(args, "-device", props);
 }
 

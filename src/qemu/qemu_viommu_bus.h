@@ -20,6 +20,7 @@ typedef struct {
     unsigned chassis;        /* of ports */
     unsigned port;           /* of ports */
     viommuWindows keeps;     /* of ports */
+    bool noIO;               /* the same: no I/O space */
     const xmlNode *xml;      /* NULL: not in the domain */
     unsigned line;           /* of xml, 0: none */
     char *id;                /* QEMU's name for it and for its bus */

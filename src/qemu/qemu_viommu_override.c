@@ -8,9 +8,6 @@
 
 #include <string.h>
 
-/* The one property that viommu itself writes there. */
-#define RESERVE "pref64-reserve"
-
 static bool
 refuse(const viommuDomain *dom, const xmlNode *node, const char *text, GError **error)
 {
@@ -121,8 +118,9 @@ applyDevice(const viommuDomain *dom, const viommuPlan *plan, GPtrArray *args, co
     if (!arg)
         return true;
     for (child = frontend->children; child; child = child->next) {
-        if (child->type != XML_ELEMENT_NODE ||
-            (g_strcmp0(viommuXMLAttr(child, "name"), RESERVE) == 0 && isPlanned(dom, plan, alias)))
+        const char *name = viommuXMLAttr(child, "name");
+
+        if (child->type != XML_ELEMENT_NODE || (name && viommuIsReserve(name) && isPlanned(dom, plan, alias)))
             continue;
         if (!applyProperty(dom, json_node_get_object(props), child, error))
             return false;
