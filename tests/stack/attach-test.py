@@ -6,6 +6,7 @@ A device goes to the port that is right for it, or nothing changes and it is sai
 message to libvirt, the domain is as it was or as was asked.
 """
 
+import collections
 import contextlib
 import json
 import os
@@ -24,6 +25,7 @@ from tree import runOnTree
 
 HOST = "grace"
 DEVICES, THIRD = ("0002:01:00.0", "0006:01:00.0"), "0009:01:00.0"
+RNG = "<rng model='virtio'><backend model='random'>/dev/urandom</backend></rng>"
 MONITOR_LOG = "/tmp/monitor.log"
 LIBVIRT = "/run/libvirt/libvirt-sock"
 RELAY = f"{SOCKETS}-relay"
@@ -166,39 +168,54 @@ def testDefine(tap, client):
                "and what is wrong is told with the line of the file", done.stderr)
 
 
-def put(client, name, there, device):
+# A domain, and what is to be killed while it gives it a device: that as it is asked for, the same with its place, how
+# it is asked for, and a function that says whether the domain in a text has it.
+Subject = collections.namedtuple("Subject", "name device placed flags isIn")
+
+
+def states(client, subject):
+    """What libvirt has of it: the configuration, and what runs, if that is to change, too."""
+    running = client.ask("dumpxml", subject.name) if "--live" in subject.flags else None
+    return client.dump(subject.name), running
+
+
+def put(client, subject, there):
     """Gives the domain the device, or takes it, past all of ours."""
-    if there != (portOf(client.dump(name), THIRD) is not None):
-        client.ask("attach-device" if there else "detach-device", name, "/dev/stdin", "--config", stdin=device)
-    return client.dump(name)
+    for flag, text in zip(subject.flags, states(client, subject)):
+        if there != subject.isIn(text):
+            client.ask("attach-device" if there else "detach-device", subject.name, "/dev/stdin", flag,
+                       stdin=subject.placed)
+    return states(client, subject)
 
 
-def killEverywhere(tap, client, name, device, verb, change, moment, what):
+def killEverywhere(tap, client, subject, verb, change, moment, what):
     """Runs @change with a relay that kills at its message 1, 2 and so on, until none comes in its way."""
-    without, with_ = (put(client, name, there, device) for there in (False, True))
+    without, with_ = (put(client, subject, there) for there in (False, True))
     before, after = (without, with_) if verb == "attach" else (with_, without)
     wrong, seen, number = [], set(), 0
     while True:
         number += 1
-        put(client, name, verb == "detach", device)
-        done, killed = change(verb, moment, number)
-        now = client.dump(name)
+        put(client, subject, verb == "detach")
+        done, killed = change(subject, verb, moment, number)
+        now = states(client, subject)
         seen.add(now == after)
         if now not in (before, after):
-            wrong += [f"message {number}: the domain is another", *now.splitlines()]
+            wrong += [f"message {number}: the domain is another", *"".join(text or "" for text in now).splitlines()]
         if done.returncode == 0 and now != after:
             wrong.append(f"message {number}: it is said to be done, and is not")
         if not killed:
             break
     if done.returncode or now != after:
         wrong.append(f"not killed: exit status {done.returncode}: {done.stderr}")
-    tap.ok(not wrong and number > 5 and seen == {True, False},
-           f"{what} is killed {moment} 1 to {number - 1}: the domain is as it was or as was asked", *wrong)
-    put(client, name, False, device)
+    tap.ok(not wrong and number > 5 and seen == {True, False} and before != after,
+           f"{what} {' '.join(subject.flags)} is killed {moment} 1 to {number - 1}: the domain is as it was or as was "
+           "asked", *wrong)
+    put(client, subject, False)
 
 
-def testKilled(tap, client):
-    """viommu, or the process of viommud that serves virsh, is killed at every message that it sends to libvirt."""
+@contextlib.contextmanager
+def askers(client):
+    """{in words: change} of who can be killed: viommu, and the process of viommud that serves virsh."""
     host = client.host
     libvirt, before = host.path(LIBVIRT), host.path(RELAY)
     with contextlib.ExitStack() as stack:
@@ -206,31 +223,48 @@ def testKilled(tap, client):
         with KillRelay(libvirt, AFTER, 0, before):
             service = stack.enter_context(Service(host, f'libvirt_sock = "{RELAY}"\n'))
 
-        def command(verb, moment, number):
+        def command(subject, verb, moment, number):
             path = os.path.join(directory, "sock")
             with KillRelay(libvirt, moment, number, path) as relay:
-                done = client.viommu(verb, "--config", name, "-", stdin=hostdev(THIRD), socket=path)
+                done = client.viommu(verb, *subject.flags, subject.name, "-", stdin=subject.device, socket=path)
             return done, relay.killed
 
-        def virsh(verb, moment, number):
+        def virsh(subject, verb, moment, number):
             with KillRelay(libvirt, moment, number, before) as relay:
-                done = host.virsh("-c", service.uri, f"{verb}-device", name, "/dev/stdin", "--config",
-                                  stdin=hostdev(THIRD))
+                done = host.virsh("-c", service.uri, f"{verb}-device", subject.name, "/dev/stdin", *subject.flags,
+                                  stdin=subject.device)
             return done, relay.killed
 
-        expanded = viommu(HOST, "expand", "-", stdin=domain("plugged", 1, DEVICES, REQUEST_ALL))
-        name = stack.enter_context(client.defined(expanded))
-        device = client.viommu("attach", "--dry-run", "--config", name, "-", stdin=hostdev(THIRD)).stdout
+        yield {"viommu {}": command, "viommud in virsh {}-device": virsh}
+
+
+def killAll(tap, client, subject):
+    with askers(client) as changes:
         for verb in ("attach", "detach"):
-            for what, change in ((f"viommu {verb}", command), (f"viommud in virsh {verb}-device", virsh)):
+            for what, change in changes.items():
                 for moment in MOMENTS:
-                    killEverywhere(tap, client, name, device, verb, change, moment, what)
+                    killEverywhere(tap, client, subject, verb, change, moment, what.format(verb))
+
+
+def testKilled(tap, client):
+    """A host device, in the configuration."""
+    with client.defined(viommu(HOST, "expand", "-", stdin=domain("plugged", 1, DEVICES, REQUEST_ALL))) as name:
+        placed = client.viommu("attach", "--dry-run", "--config", name, "-", stdin=hostdev(THIRD)).stdout
+        killAll(tap, client, Subject(name, hostdev(THIRD), placed, ("--config",),
+                                     lambda text: portOf(text, THIRD) is not None))
+
+
+def testKilledBoth(tap, client):
+    """In a running domain and its configuration at once: a device that QEMU can have here, an emulated one."""
+    with client.running(viommu(HOST, "expand", "-", stdin=domain("running", 2, (), REQUEST_ALL))) as name:
+        killAll(tap, client, Subject(name, RNG, RNG, ("--config", "--live"), lambda text: "<rng " in text))
 
 
 def testAll(tap, tree):
     with DescribedHost(tree, manifest(HOST)) as host:
         client = Direct(host)
-        for test in (testConfig, testRefused, testLive, testDeviceIommufd, testPlain, testDefine, testKilled):
+        for test in (testConfig, testRefused, testLive, testDeviceIommufd, testPlain, testDefine, testKilled,
+                     testKilledBoth):
             with guarded(tap, test.__name__):
                 test(tap, client)
 
