@@ -6,7 +6,9 @@
 #include "report.h"
 #include "viommu_check.h"
 #include "viommu_inherit.h"
+#include "viommuerror.h"
 
+#include <stdio.h>
 #include <string.h>
 
 static const viommuPlaced *
@@ -52,19 +54,26 @@ isSameAddr(const viommuGuestAddr *a, const viommuGuestAddr *b)
            a->function == b->function;
 }
 
+/* In front of what is done. */
+static const char *
+wouldBe(const viommuInput *input)
+{
+    return input->opts->dryRun ? "would be " : "";
+}
+
 static void
-appendDevice(GString *out, const viommuDomain *dom, const viommuPlanDevice *dev)
+appendDevice(GString *out, const viommuInput *input, const viommuDomain *dom, const viommuPlanDevice *dev)
 {
     const viommuDevice *was = dev->device;
     const char *noted = viommuDomainNotedSMMU(dom, was->key);
 
     g_string_append_printf(out, "    %s ", dev->host->name);
     if (!was->hasAddr) {
-        g_string_append(out, "placed at ");
+        g_string_append_printf(out, "%splaced at ", wouldBe(input));
     } else if (isSameAddr(&was->addr, &dev->addr)) {
-        g_string_append(out, "stays at ");
+        g_string_append(out, input->opts->dryRun ? "would stay at " : "stays at ");
     } else {
-        g_string_append(out, "moved from ");
+        g_string_append_printf(out, "%smoved from ", wouldBe(input));
         appendAddr(out, &was->addr);
         g_string_append(out, " to ");
     }
@@ -80,7 +89,6 @@ static void
 appendVSMMU(GString *out, const viommuInput *input, const viommuDomain *dom, const viommuVSMMU *vsmmu)
 {
     const viommuPlaced *renamed = findRenamed(input, dom, vsmmu);
-    const char *how = findPlaced(dom, vsmmu) ? "kept" : vsmmu->generated ? "added" : "on your bus";
     size_t i;
 
     g_string_append_printf(out, "  vSMMU for %s ", vsmmu->smmu->name);
@@ -88,18 +96,21 @@ appendVSMMU(GString *out, const viommuInput *input, const viommuDomain *dom, con
         g_string_append(out, "in the place of that for ");
         virTextAppendClean(out, renamed->smmu);
         g_string_append(out, ", which this host does not have");
+    } else if (findPlaced(dom, vsmmu) || vsmmu->generated) {
+        g_string_append_printf(out, "%s%s", wouldBe(input), findPlaced(dom, vsmmu) ? "kept" : "added");
     } else {
-        g_string_append(out, how);
+        g_string_append(out, "on your bus");
     }
     g_string_append_printf(out, ": expander bus %u (busNr %u), %u root port%s\n", vsmmu->controller, vsmmu->busNr,
                            vsmmu->ports->len, vsmmu->ports->len == 1 ? "" : "s");
     for (i = 0; i < vsmmu->devices->len; i++)
-        appendDevice(out, dom, g_ptr_array_index(vsmmu->devices, i));
+        appendDevice(out, input, dom, g_ptr_array_index(vsmmu->devices, i));
     for (i = 0; i < vsmmu->ports->len; i++) {
         const viommuPlanPort *port = g_ptr_array_index(vsmmu->ports, i);
 
         if (port->spare)
-            g_string_append_printf(out, "    root port %u is spare\n", port->controller);
+            g_string_append_printf(out, "    root port %u %s spare\n", port->controller,
+                                   input->opts->dryRun ? "would be" : "is");
     }
 }
 
@@ -124,14 +135,14 @@ appendRemoved(GString *out, const viommuInput *input, const viommuPlacement *pla
             continue;
         g_string_append(out, "  vSMMU for ");
         virTextAppendClean(out, placed->smmu);
-        g_string_append(out, " removed: no device needs it\n");
+        g_string_append_printf(out, " %sremoved: no device needs it\n", wouldBe(input));
     }
 }
 
 /* For a libvirt that knows no buses and ports of vSMMUs: they have numbers of their own, and nothing is noted of
  * them. */
 static void
-appendArguments(GString *out, const viommuPlan *plan)
+appendArguments(GString *out, const viommuInput *input, const viommuPlan *plan)
 {
     size_t i, j;
 
@@ -140,33 +151,63 @@ appendArguments(GString *out, const viommuPlan *plan)
 
         g_string_append_printf(out, "  vSMMU for %s by <qemu:commandline>\n", vsmmu->smmu->name);
         for (j = 0; j < vsmmu->devices->len; j++)
-            g_string_append_printf(out, "    %s placed below it\n",
-                                   ((viommuPlanDevice *)g_ptr_array_index(vsmmu->devices, j))->host->name);
+            g_string_append_printf(out, "    %s %splaced below it\n",
+                                   ((viommuPlanDevice *)g_ptr_array_index(vsmmu->devices, j))->host->name,
+                                   wouldBe(input));
     }
+}
+
+/* What becomes of the domain @name; @placement is NULL if it stays as it is. */
+static void
+appendDone(GString *out, viommuInput *input, const char *name, const viommuPlacement *placement)
+{
+    const viommuPlan *plan = placement ? placement->plan : NULL;
+    size_t i;
+
+    g_string_append(out, "Domain '");
+    virTextAppendClean(out, name);
+    g_string_append_printf(out, "' %sdefined from %s\n", wouldBe(input), input->file);
+    if (!plan) {
+        g_string_append(out, "  unchanged: it asks viommu for nothing\n");
+        return;
+    }
+    if (placement->byArguments)
+        appendArguments(out, input, plan);
+    for (i = 0; !placement->byArguments && i < plan->vsmmus->len; i++)
+        appendVSMMU(out, input, placement->dom, g_ptr_array_index(plan->vsmmus, i));
+    appendRemoved(out, input, placement);
+}
+
+/* The domain is the result, and what is said of it is for people. */
+static viommuExit
+showDefined(viommuInput *input, const char *text, const viommuPlacement *placement, GString *out, GError **error)
+{
+    g_autoptr(GString) words = g_string_new(NULL);
+
+    if (!input->dom->name) {
+        g_set_error_literal(error, VIOMMU_ERROR, VIOMMU_ERROR_REFUSED,
+                            "libvirt defines no domain without a name: add <name>");
+        return VIOMMU_EXIT_REFUSED;
+    }
+    appendDone(words, input, input->dom->name, placement);
+    if (!input->opts->quiet)
+        fputs(words->str, stderr);
+    g_string_append(out, text);
+    return VIOMMU_EXIT_DONE;
 }
 
 static viommuExit
 defineText(viommuInput *input, const char *text, const viommuPlacement *placement, GString *out,
            GError **error)
 {
-    const viommuPlan *plan = placement ? placement->plan : NULL;
-    g_autofree char *name = viommuLibvirtDefine(input->conn, text, input->opts->validate, error);
-    size_t i;
+    g_autofree char *name = NULL;
 
+    if (input->opts->dryRun)
+        return showDefined(input, text, placement, out, error);
+    name = viommuLibvirtDefine(input->conn, text, input->opts->validate, error);
     if (!name)
         return VIOMMU_EXIT_REFUSED;
-    g_string_append(out, "Domain '");
-    virTextAppendClean(out, name);
-    g_string_append_printf(out, "' defined from %s\n", input->file);
-    if (!plan) {
-        g_string_append(out, "  unchanged: it asks viommu for nothing\n");
-        return VIOMMU_EXIT_DONE;
-    }
-    if (placement->byArguments)
-        appendArguments(out, plan);
-    for (i = 0; !placement->byArguments && i < plan->vsmmus->len; i++)
-        appendVSMMU(out, input, placement->dom, g_ptr_array_index(plan->vsmmus, i));
-    appendRemoved(out, input, placement);
+    appendDone(out, input, name, placement);
     return VIOMMU_EXIT_DONE;
 }
 
@@ -226,7 +267,7 @@ cmdDefine(const viommuOptions *opts, char **args, GString *out, GError **error)
 
     if (!input)
         return VIOMMU_EXIT_UNREACHABLE;
-    input->conn = viommuLibvirtOpen(opts->connect, VIOMMU_LIBVIRT_WRITE, error);
+    input->conn = viommuLibvirtOpen(opts->connect, opts->dryRun ? VIOMMU_LIBVIRT_READ : VIOMMU_LIBVIRT_WRITE, error);
     if (!input->conn)
         return VIOMMU_EXIT_UNREACHABLE;
     if (!viommuInputIsRequest(input) && !hasSMMUv3(input->dom))
@@ -251,7 +292,7 @@ const viommuCmd viommuCmdDefine = {
     .args = "DOMAIN.xml",
     .help = "expand and check a domain, and define it in libvirt",
     .options = VIOMMU_OPTION_NETWORK | VIOMMU_OPTION_POLICY | VIOMMU_OPTION_VALIDATE |
-               VIOMMU_OPTION_QEMU_VERSION | VIOMMU_OPTION_EMULATOR | VIOMMU_OPTION_PROBE,
+               VIOMMU_OPTION_QEMU_VERSION | VIOMMU_OPTION_EMULATOR | VIOMMU_OPTION_PROBE | VIOMMU_OPTION_DRY_DEFINE,
     .minArgs = 1,
     .maxArgs = 1,
     .run = cmdDefine,

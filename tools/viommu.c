@@ -104,6 +104,9 @@ static const struct {
     { VIOMMU_OPTION_DRY_ATTACH,
       { "dry-run", 'n', 0, G_OPTION_ARG_NONE, &given.dryRun, "print the device with its place and attach nothing",
         NULL } },
+    { VIOMMU_OPTION_DRY_DEFINE,
+      { "dry-run", 'n', 0, G_OPTION_ARG_NONE, &given.dryRun, "print the domain with its placement and define nothing",
+        NULL } },
     { VIOMMU_OPTION_AFFECT,
       { "live", 0, 0, G_OPTION_ARG_NONE, &given.live, "change the running domain", NULL } },
     { VIOMMU_OPTION_AFFECT,
@@ -287,6 +290,8 @@ readValues(const viommuCmd *cmd, viommuOptions *opts)
     opts->qmp = given.qmp;
     if (given.current + given.persistent + (given.live || given.config) > 1)
         return g_strdup("--current, --persistent, and --live or --config exclude one another");
+    if (given.validate && given.dryRun)
+        return g_strdup("libvirt validates only what it defines: leave out --validate, or --dry-run");
     if (given.probe && given.host)
         return g_strdup("--probe reads the registers of this machine: leave out --host, or --probe");
     if (given.format && !cmd->formats)

@@ -35,6 +35,7 @@ typedef enum {
     VIOMMU_OPTION_DRY_ATTACH = 1 << 12,
     VIOMMU_OPTION_DIFF = 1 << 13, /* with it --libvirt-version, which goes with nothing else there */
     VIOMMU_OPTION_QMP = 1 << 14, /* --qmp, in place of the argument */
+    VIOMMU_OPTION_DRY_DEFINE = 1 << 15,
 } viommuOptionSet;
 
 typedef struct {
@@ -48,7 +49,7 @@ typedef struct {
     bool full;
     bool validate;
     bool probe;
-    bool dryRun;         /* of run and attach */
+    bool dryRun;         /* of run, attach and define */
     bool live;           /* these four: of attach and detach */
     bool config;
     bool current;

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""viommu attach and viommu detach with the real libvirt, also when they are killed, or the service is.
+"""viommu attach, viommu detach and viommu define with the real libvirt, also when they are killed, or the service is.
 
 A device goes to the port that is right for it, or nothing changes and it is said why. Whatever dies at whichever
 message to libvirt, the domain is as it was or as was asked.
@@ -168,6 +168,27 @@ def testDefine(tap, client):
                "and what is wrong is told with the line of the file", done.stderr)
 
 
+def testDryDefine(tap, client):
+    """What would be defined is what is, and the words for it are the same."""
+    asking = domain("coming", 6, DEVICES, REQUEST_ALL)
+    for what, given in (("a new domain", asking), ("one that was expanded", viommu(HOST, "expand", "-", stdin=asking))):
+        dry = client.viommu("-q", "define", "-n", "-", stdin=given)
+        tap.ok(dry.returncode == 0 and not dry.stderr and "coming" not in client.ask("list", "--all", "--name"),
+               f"define --dry-run of {what}: nothing is defined", dry.stderr)
+        with client.defined(dry.stdout) as name:
+            wanted = client.dump(name)
+        said = client.viommu("define", "-n", "-", stdin=given).stderr
+        try:
+            done = client.viommu("define", "-", stdin=given)
+            tap.ok(done.returncode == 0 and client.dump("coming") == wanted, "what was shown is what is defined then",
+                   done.stderr)
+            for conditional, plain in (("would be spare", "is spare"), ("would be ", ""), ("would stay", "stays")):
+                said = said.replace(conditional, plain)
+            tap.ok(done.stdout == said[said.index("Domain "):], "and it is said in the same words", said, done.stdout)
+        finally:
+            client.remove("coming")
+
+
 # A domain, and what is to be killed while it gives it a device: that as it is asked for, the same with its place, how
 # it is asked for, and a function that says whether the domain in a text has it.
 Subject = collections.namedtuple("Subject", "name device placed flags isIn")
@@ -263,8 +284,8 @@ def testKilledBoth(tap, client):
 def testAll(tap, tree):
     with DescribedHost(tree, manifest(HOST)) as host:
         client = Direct(host)
-        for test in (testConfig, testRefused, testLive, testDeviceIommufd, testPlain, testDefine, testKilled,
-                     testKilledBoth):
+        for test in (testConfig, testRefused, testLive, testDeviceIommufd, testPlain, testDryDefine, testDefine,
+                     testKilled, testKilledBoth):
             with guarded(tap, test.__name__):
                 test(tap, client)
 
