@@ -4,6 +4,8 @@
  * changes something comes last: before it the domain is as it was, and after it as was asked.
  */
 #include "load.h"
+#include "report.h"
+#include "viommu_attach.h"
 #include "viommu_rewrite.h"
 #include "viommuerror.h"
 #include "virtext.h"
@@ -26,6 +28,8 @@ typedef struct {
     size_t len;
     unsigned flags; /* of VIOMMU_LIBVIRT_LIVE and _CONFIG; 0: as the domain is now */
     bool live;      /* a running guest is changed */
+    bool asked;     /* the domain has been looked at, */
+    bool matters;   /* and it matters where in it a device goes */
 } request;
 
 static void
@@ -79,13 +83,17 @@ requestInit(request *self, const viommuOptions *opts, char **args, GError **erro
 }
 
 static bool
-answerDomain(const request *self, viommuRewrite *rewrite, bool inactive, GError **error)
+answerDomain(request *self, viommuRewrite *rewrite, bool inactive, GError **error)
 {
     g_autofree char *xml = viommuLibvirtDomainXML(self->dom, inactive, error);
+    g_autoptr(viommuDomain) dom = xml ? viommuDomainParse(xml, strlen(xml), NULL) : NULL;
 
-    if (xml)
-        viommuRewriteAnswerText(rewrite, xml, strlen(xml));
-    return xml;
+    if (!xml)
+        return false;
+    self->asked = true;
+    self->matters = self->matters || !dom || viommuAttachMatters(dom);
+    viommuRewriteAnswerText(rewrite, xml, strlen(xml));
+    return true;
 }
 
 static bool
@@ -114,7 +122,7 @@ answerNetwork(const request *self, viommuRewrite *rewrite, const char *name)
 }
 
 static bool
-answer(const request *self, viommuRewrite *rewrite, GError **error)
+answer(request *self, viommuRewrite *rewrite, GError **error)
 {
     const char *name;
 
@@ -138,7 +146,7 @@ answer(const request *self, viommuRewrite *rewrite, GError **error)
 
 /* Runs @rewrite to its end. False with @error if it refuses, or something cannot be asked. */
 static bool
-judge(const request *self, viommuRewrite *rewrite, viommuRewriteVerdict *ret_verdict, GError **error)
+judge(request *self, viommuRewrite *rewrite, viommuRewriteVerdict *ret_verdict, GError **error)
 {
     while ((*ret_verdict = viommuRewriteRun(rewrite)) == VIOMMU_REWRITE_ASK) {
         if (!answer(self, rewrite, error))
@@ -164,6 +172,17 @@ appendEnd(GString *out, const request *self, const char *verb)
     g_string_append(out, "'\n");
 }
 
+/* It is in libvirt's hands alone where the device goes. */
+static void
+sayUnplaced(const request *self)
+{
+    g_autofree char *text = g_strdup_printf(
+        "domain '%s' has no vSMMU with a bus of its own: the place of the device is left to libvirt", self->name);
+
+    if (self->asked && !self->matters && !self->opts->quiet)
+        viommuReport(VIOMMU_SEVERITY_NOTE, text);
+}
+
 static viommuExit
 cmdAttach(const viommuOptions *opts, char **args, GString *out, GError **error)
 {
@@ -181,12 +200,13 @@ cmdAttach(const viommuOptions *opts, char **args, GString *out, GError **error)
     if (!judge(&self, rewrite, &verdict, error))
         return VIOMMU_EXIT_REFUSED;
     text = verdict == VIOMMU_REWRITE_REPLACE ? viommuRewriteText(rewrite, &len) : self.device;
+    if (!opts->dryRun && !viommuLibvirtAttach(self.dom, text, self.flags, error))
+        return VIOMMU_EXIT_REFUSED;
+    sayUnplaced(&self);
     if (opts->dryRun) {
         g_string_append(out, text);
         return VIOMMU_EXIT_DONE;
     }
-    if (!viommuLibvirtAttach(self.dom, text, self.flags, error))
-        return VIOMMU_EXIT_REFUSED;
     g_string_append(out, verdict == VIOMMU_REWRITE_REPLACE ? viommuRewriteWords(rewrite) : "device");
     appendEnd(out, &self, "attached to");
     return VIOMMU_EXIT_DONE;
