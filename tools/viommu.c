@@ -221,6 +221,51 @@ parseOptions(const viommuCmd *cmd, int *argc, char ***argv, GError **error)
     return g_option_context_parse(context, argc, argv, error);
 }
 
+/* True if the option @name may stand before the command. */
+static bool
+isGlobal(const char *name)
+{
+    size_t i;
+
+    for (i = 0; i < G_N_ELEMENTS(optionTable); i++) {
+        if (optionFits(i, NULL) && strcmp(optionTable[i].entry.long_name, name) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* @message of GLib about an option that is none, which it ends with, and what that was probably to be. Free with
+ * g_free. */
+static char *
+unknownOption(const viommuCmd *cmd, const char *message)
+{
+    const char *names[G_N_ELEMENTS(optionTable) + 1] = { NULL };
+    const char *begin = strstr(message, " -");
+    g_auto(GStrv) word = g_strsplit(begin ? begin + strspn(begin, " -") : "", "=", 2);
+    const char *meant;
+    size_t i, n = 0;
+
+    for (i = 0; i < G_N_ELEMENTS(optionTable); i++) {
+        if (!cmd || optionFits(i, cmd))
+            names[n++] = optionTable[i].entry.long_name;
+    }
+    meant = word[0] ? virTextSimilar(word[0], names) : NULL;
+    if (!meant)
+        return g_strdup(message);
+    if (!cmd && strcmp(meant, word[0]) == 0 && !isGlobal(meant))
+        return g_strdup_printf("%s here: it stands behind its command", message);
+    return g_strdup_printf("%s, did you mean --%s?", message, meant);
+}
+
+static viommuExit
+usageOfOptions(const viommuCmd *cmd, const GError *error)
+{
+    bool unknown = g_error_matches(error, G_OPTION_ERROR, G_OPTION_ERROR_UNKNOWN_OPTION);
+    g_autofree char *text = unknown ? unknownOption(cmd, error->message) : g_strdup(error->message);
+
+    return usage(cmd, text);
+}
+
 /* Reads "12.8" or "12.8.0". */
 static bool
 parseVersion(const char *text, unsigned *ret_version)
@@ -391,7 +436,7 @@ main(int argc, char **argv)
     setlocale(LC_ALL, "");
     openStandard();
     if (!parseOptions(NULL, &argc, &argv, &error))
-        return usage(NULL, error->message);
+        return usageOfOptions(NULL, error);
     if (given.version)
         return showText(g_strdup("viommu " VIOMMU_VERSION "\n"));
     if (given.help)
@@ -404,7 +449,7 @@ main(int argc, char **argv)
     argc--;
     argv++;
     if (cmd != &viommuCmdComplete && !parseOptions(cmd, &argc, &argv, &error))
-        return usage(cmd, error->message);
+        return usageOfOptions(cmd, error);
     if (given.version)
         return showText(g_strdup("viommu " VIOMMU_VERSION "\n"));
     if (given.help)
