@@ -24,6 +24,7 @@ PATIENCE = 60
 PCI = pathlib.Path("/sys/bus/pci")
 FIRST, SECOND = DEVICES = "0000:01:00.0", "0000:03:00.0"
 OVERRIDE = "(null)\n"
+REFUSED = f"'{FIRST}' is not bound to a VFIO driver: bind it, or let --bind do so"
 
 DOMAIN = """<domain type='kvm'>
   <name>guest</name>
@@ -115,10 +116,11 @@ class World:
         self.kernel = Kernel()
 
     def domain(self, script):
-        """The file of a domain whose QEMU is a shell @script."""
-        emulator = self.directory / "qemu"
-        emulator.write_text(f"#!/bin/sh\n{script}\n")
-        emulator.chmod(0o755)
+        """The file of a domain whose QEMU is a shell @script (None: a program that there is not)."""
+        emulator = self.directory / ("qemu" if script else "nothing")
+        if script:
+            emulator.write_text(f"#!/bin/sh\n{script}\n")
+            emulator.chmod(0o755)
         path = self.directory / "domain.xml"
         path.write_text(DOMAIN.format(emulator=emulator, devices="\n".join(
             HOSTDEV.format(bus=device[5:7]) for device in DEVICES)))
@@ -186,12 +188,29 @@ def testEnds(tap, world):
         tap.ok(done.returncode == status, "and the exit status is QEMU's", done.returncode)
 
 
+def testDry(tap, world):
+    """It refuses what the other would, and touches nothing."""
+    for script, options, said in (
+            ("exit 0", ("--bind", "--user", "nobody-of-that-name"), "there is no user 'nobody-of-that-name'"),
+            (None, ("--bind",), f"'{world.directory}/nothing': cannot start it: No such file or directory"),
+            ("exit 0", (), REFUSED)):
+        for dry in (("-n",), ()):
+            done = world.run(script, *dry, *options)
+            tap.ok(done.stderr == f"error: {said}\n" and done.returncode == (1 if said == REFUSED else 3) and
+                   not done.stdout and not world.kernel.said, f"run {' '.join((*dry, *options))}: {said}",
+                   done.returncode, done.stderr, done.stdout, world.kernel.said)
+    done = world.run("exit 0", "-n", "--bind")
+    tap.ok(done.returncode == 0 and FIRST in done.stdout and not world.kernel.said and
+           not os.path.exists("/run/viommu"), "run -n --bind: the command, and nothing is bound or locked",
+           done.returncode, done.stderr)
+
+
 def inside(viommu, root):
     tap = Tap()
     with tempfile.TemporaryDirectory(prefix="viommu-run-") as name:
         directory = pathlib.Path(name)
         world = World(viommu, root, directory)
-        for test in (testBinds, testClosed, testEnds):
+        for test in (testDry, testBinds, testClosed, testEnds):
             with guarded(tap, test.__name__):
                 test(tap, world)
         subprocess.run(["umount", directory / "dev"], check=True)

@@ -82,6 +82,40 @@ testNotStarted(void)
     g_assert_cmpstr(error->message, ==, "'/nonexistent/qemu': cannot start it: No such file or directory");
 }
 
+/* The same is known without starting anything. */
+static void
+testCheck(void)
+{
+    static const struct {
+        const char *program;
+        const char *user;
+        const char *said; /* NULL: good */
+    } some[] = {
+        { "sh", NULL, NULL },
+        { "/bin/sh", "nobody", NULL },
+        { "nothing-of-that-name", NULL, "'nothing-of-that-name': cannot start it: No such file or directory" },
+        { "/nonexistent/qemu", NULL, "'/nonexistent/qemu': cannot start it: No such file or directory" },
+        { "/dev/null", NULL, "'/dev/null': cannot start it: Permission denied" },
+        { "sh", "nobody-of-that-name", "there is no user 'nobody-of-that-name'" },
+    };
+    size_t i;
+
+    for (i = 0; i < G_N_ELEMENTS(some); i++) {
+        const char *words[] = { some[i].program, "-c", "exit 0", NULL };
+        g_autoptr(GArray) none = g_array_new(FALSE, FALSE, sizeof(int));
+        g_autoptr(GError) error = NULL;
+        g_autoptr(GError) later = NULL;
+
+        g_assert_cmpint(viommuRunCheck(some[i].program, some[i].user, &error), ==, !some[i].said);
+        g_assert_cmpstr(error ? error->message : NULL, ==, some[i].said);
+        if (!some[i].said)
+            continue;
+        g_assert_error(error, VIOMMU_ERROR, VIOMMU_ERROR_HOST);
+        g_assert_cmpint(viommuRunChild((char *const *)words, none, some[i].user, 0, &later), ==, -1);
+        g_assert_cmpstr(later->message, ==, some[i].said);
+    }
+}
+
 static void
 testUser(void)
 {
@@ -353,6 +387,7 @@ main(int argc, char **argv)
     g_test_add_func("/run/status", testStatus);
     g_test_add_func("/run/fds", testFds);
     g_test_add_func("/run/not-started", testNotStarted);
+    g_test_add_func("/run/check", testCheck);
     g_test_add_func("/run/user", testUser);
     g_test_add_func("/run/environment", testEnvironment);
     g_test_add_func("/run/apart", testApart);

@@ -320,6 +320,29 @@ startQEMU(const viommuOptions *opts, const viommuInput *input, GPtrArray *argv, 
     return status;
 }
 
+/* What can be known before anything is changed, so that a dry run refuses what the other would. */
+static bool
+checkHere(const viommuOptions *opts, const GPtrArray *argv, GError **error)
+{
+    const qemuViommuArg *program = g_ptr_array_index(argv, 0);
+    g_autoptr(GPtrArray) devices = g_ptr_array_new_with_free_func(freeDevice);
+    runState state = { devices, -1 };
+    size_t i;
+
+    if (!viommuRunCheck(program->option, opts->user, error))
+        return false;
+    if (opts->bind || !opts->dryRun)
+        return true;
+    findDevices(&state, argv);
+    for (i = 0; i < devices->len; i++) {
+        g_autofree char *node = findNode(g_ptr_array_index(devices, i), error);
+
+        if (!node)
+            return false;
+    }
+    return true;
+}
+
 static viommuExit
 cmdRun(const viommuOptions *opts, char **args, GString *out, GError **error)
 {
@@ -347,6 +370,8 @@ cmdRun(const viommuOptions *opts, char **args, GString *out, GError **error)
         return VIOMMU_EXIT_REFUSED;
     if (!checkArgs(argv, more, opts->bind, error))
         return VIOMMU_EXIT_REFUSED;
+    if (!opts->host && !checkHere(opts, argv, error))
+        return VIOMMU_EXIT_UNREACHABLE;
     if (!opts->dryRun)
         return startQEMU(opts, input, argv, more, error);
     for (; *more; more++)

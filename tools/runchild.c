@@ -165,6 +165,20 @@ findUser(const char *name, const struct passwd **ret_user, GError **error)
     return !name || *ret_user;
 }
 
+bool
+viommuRunCheck(const char *program, const char *user, GError **error)
+{
+    g_autofree char *path = g_find_program_in_path(program);
+    const struct passwd *who;
+
+    if (!findUser(user, &who, error))
+        return false;
+    if (!path)
+        g_set_error(error, VIOMMU_ERROR, VIOMMU_ERROR_HOST, "'%s': %s: %s", program, steps[STEP_EXEC],
+                    g_strerror(access(program, F_OK) == 0 ? EACCES : ENOENT));
+    return path;
+}
+
 void
 viommuRunCatch(void)
 {

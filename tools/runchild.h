@@ -5,11 +5,16 @@
 #pragma once
 
 #include <glib.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 /* Blocks the signals that are passed on until there is a child to pass them to: what is to be undone if it fails can be
  * done now. viommuRunChild does it itself otherwise, and ends it. A signal that the caller ignores stays ignored. */
 void viommuRunCatch(void);
+
+/* True if viommuRunChild could find @program and @user (NULL: none needed); else the @error that it would give. Changes
+ * nothing, and what only root may is not tried. */
+bool viommuRunCheck(const char *program, const char *user, GError **error);
 
 /* What a guest of @bytes with @count devices may have to lock: that once for each, and a GiB. UINT64_MAX: no limit. */
 uint64_t viommuRunMemory(uint64_t bytes, unsigned count);
