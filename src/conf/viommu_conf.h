@@ -46,7 +46,7 @@ typedef enum {
     VIOMMU_FIRMWARE_LOADER, /* <loader> */
 } viommuFirmware;
 
-/* A PCI address in the guest; bus is the index of a controller. */
+/* A PCI address in the guest; bus is the index of a controller, at most VIOMMU_PCI_INDEX_MAX. */
 typedef struct {
     unsigned domain;
     unsigned bus;

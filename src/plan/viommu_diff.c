@@ -144,7 +144,7 @@ addBus(comparing *work, const viommuViewBus *from, const viommuViewBus *to)
     g_ptr_array_add(work->diff->buses, change);
 }
 
-/* By number, the old one if it had one; then what goes first. */
+/* By number, the old one if it had one. The sort is stable: of one number, what goes stays in front of what comes. */
 static int
 compareBuses(const void *a, const void *b)
 {
@@ -153,9 +153,7 @@ compareBuses(const void *a, const void *b)
     int first = (one->from ? one->from : one->to)->busNr;
     int second = (two->from ? two->from : two->to)->busNr;
 
-    if (first != second)
-        return first < second ? -1 : 1;
-    return one->from && !two->from ? -1 : !one->from && two->from;
+    return first < second ? -1 : first > second;
 }
 
 static void

@@ -51,7 +51,7 @@ findBus(const viommuDomain *dom, const char *alias)
     for (device = viommuXMLChildNS(override, VIOMMU_NS_QEMU, "device"); device;
          device = viommuXMLNextNS(device, VIOMMU_NS_QEMU, "device")) {
         node = viommuXMLChildNS(device, VIOMMU_NS_QEMU, "frontend");
-        if (!alias || g_strcmp0(viommuXMLAttr(device, "alias"), alias) != 0)
+        if (g_strcmp0(viommuXMLAttr(device, "alias"), alias) != 0)
             continue;
         for (node = viommuXMLChildNS(node, VIOMMU_NS_QEMU, "property"); node;
              node = viommuXMLNextNS(node, VIOMMU_NS_QEMU, "property")) {
@@ -84,7 +84,7 @@ findQueues(const viommuDomain *dom, const viommuDevice *dev)
     int top = expander ? (int)expander->index : 0;
     size_t i;
 
-    for (i = 0; dev->hasAddr && i < dom->iommus->len; i++) {
+    for (i = 0; i < dom->iommus->len; i++) {
         const viommuIOMMU *iommu = g_ptr_array_index(dom->iommus, i);
 
         if (iommu->pciBus == top && iommu->accel == 1 && iommu->features.cmdqv != 0)

@@ -125,8 +125,7 @@ addControllers(viewState *state)
         addController(state, g_ptr_array_index(controllers, i));
     for (i = 0; i < controllers->len; i++) {
         const viommuController *controller = g_ptr_array_index(controllers, i);
-        viewNode *parent = controller->hasAddr && controller->addr.bus <= VIOMMU_PCI_INDEX_MAX
-                               ? state->byIndex[controller->addr.bus] : NULL;
+        viewNode *parent = controller->hasAddr ? state->byIndex[controller->addr.bus] : NULL;
 
         if (isRoot(controller->model))
             continue;
@@ -152,8 +151,7 @@ addVSMMUs(viewState *state)
 
     for (i = 0; i < state->dom->iommus->len; i++) {
         const viommuIOMMU *iommu = g_ptr_array_index(state->dom->iommus, i);
-        bool named = iommu->pciBus >= 0 && iommu->pciBus <= VIOMMU_PCI_INDEX_MAX;
-        viewNode *node = named ? state->byIndex[iommu->pciBus] : NULL;
+        viewNode *node = iommu->pciBus >= 0 ? state->byIndex[iommu->pciBus] : NULL;
         viommuViewBus *bus = node ? node->root : NULL;
 
         if (iommu->nested != VIOMMU_UNSET)
@@ -164,7 +162,6 @@ addVSMMUs(viewState *state)
             continue;
         bus->vsmmu = true;
         bus->accel = iommu->accel == 1;
-        bus->smmu = iommu->source;
         bus->features = (viommuFeatures){ .cmdqv = choice(iommu->features.cmdqv),
                                           .ats = choice(iommu->features.ats),
                                           .ril = choice(iommu->features.ril),
@@ -205,8 +202,6 @@ seat(viewState *state, viommuViewPlace *place, viewNode *node, unsigned devfn)
 
     if (node)
         node->used = true;
-    if (!i)
-        state->view->settled = false;
     place->stepCount = i;
     while (i--) {
         place->steps[i] = (uint8_t)devfn;
@@ -245,8 +240,7 @@ addDevice(viewState *state, const viommuDevice *device, const virSMMUTopology *h
     if (other)
         seat(state, place, other->bus, other->devfn);
     else
-        seat(state, place,
-             device->hasAddr && device->addr.bus <= VIOMMU_PCI_INDEX_MAX ? state->byIndex[device->addr.bus] : NULL,
+        seat(state, place, device->hasAddr ? state->byIndex[device->addr.bus] : NULL,
              device->addr.slot << 3 | device->addr.function);
     bus = (viommuViewBus *)place->bus;
     if (bus && bus->vsmmu && !bus->smmu && source && source->smmu)
@@ -354,8 +348,7 @@ settle(viewState *state, const planImplied *needs)
         const viommuDevice *device = g_ptr_array_index(state->dom->devices, i);
         bool there = device->alias && g_hash_table_contains(state->seats, device->alias);
 
-        if ((isUnplaced(device) && !there) ||
-            (device->hasAddr && (device->addr.bus > VIOMMU_PCI_INDEX_MAX || !state->byIndex[device->addr.bus])))
+        if ((isUnplaced(device) && !there) || (device->hasAddr && !state->byIndex[device->addr.bus]))
             state->view->settled = false;
     }
     if (needs->unmet || hasGaps(state))
