@@ -104,12 +104,7 @@ checkHost(const viommuOptions *opts, GString *out, GError **error)
 static bool
 needsAccel(const viommuDomain *dom)
 {
-    bool needs = viommuDomainIsRequest(dom) && dom->virtType == VIOMMU_VIRT_KVM;
-    size_t i;
-
-    for (i = 0; i < dom->iommus->len; i++)
-        needs = needs || ((viommuIOMMU *)g_ptr_array_index(dom->iommus, i))->accel == 1;
-    return needs;
+    return viommuDomainHasAccel(dom) || (viommuDomainIsRequest(dom) && dom->virtType == VIOMMU_VIRT_KVM);
 }
 
 /* H12 is a finding of a domain that needs what the emulator lacks. */

@@ -388,6 +388,31 @@ refuseEmulator(const viommuInput *input, const char *why, GError **error)
     return false;
 }
 
+/* @plan, or without vSMMUs in it the domain as it stands, has an accelerated vSMMU. */
+static bool
+needsAccel(const viommuDomain *dom, const viommuPlan *plan)
+{
+    return plan->vsmmus->len ? plan->accel : !viommuDomainIsRequest(dom) && viommuDomainHasAccel(dom);
+}
+
+/* The emulator speaks the dialect of --dialect, which counts where there is something to say in it. */
+static bool
+fitDialect(const viommuInput *input, qemuViommuDialect dialect, const char *why, GError **error)
+{
+    const char *asked = qemuViommuDialectName(input->opts->qemuDialect);
+    g_autofree char *text = NULL;
+
+    if (dialect == input->opts->qemuDialect)
+        return true;
+    if (dialect)
+        text = g_strdup_printf("it does not speak the dialect %s, but %s: leave out --dialect, or --emulator", asked,
+                               qemuViommuDialectName(dialect));
+    else
+        text = g_strdup_printf("it does not speak the dialect %s: %s; %s, or leave out --emulator", asked, why,
+                               qemuViommuCapsRemedy(input->caps));
+    return refuseEmulator(input, text, error);
+}
+
 /* The emulator has what @plan needs, in some dialect. */
 static bool
 fitEmulator(const viommuInput *input, const viommuPlan *plan, GError **error)
@@ -397,10 +422,17 @@ fitEmulator(const viommuInput *input, const viommuPlan *plan, GError **error)
     qemuViommuDialect dialect;
     qemuViommuWords words;
 
-    if (!input->caps || opts->qemuDialect || !plan->vsmmus->len)
+    if (!input->caps)
         return true;
     dialect = qemuViommuCapsDialect(input->caps, &why);
-    if (!dialect && (plan->accel || !input->caps->perBus)) {
+    if (opts->qemuDialect) {
+        if (needsAccel(input->dom, plan) && !fitDialect(input, dialect, why, error))
+            return false;
+        dialect = opts->qemuDialect;
+    }
+    if (!plan->vsmmus->len)
+        return true;
+    if (why && (plan->accel || !input->caps->perBus)) {
         g_autofree char *text = g_strdup_printf("%s; %s", why, qemuViommuCapsRemedy(input->caps));
 
         return refuseEmulator(input, text, error);

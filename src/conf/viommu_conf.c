@@ -646,6 +646,18 @@ viommuDomainIsRequest(const viommuDomain *dom)
     return dom->requests->len > 0 || dom->withdrawn;
 }
 
+bool
+viommuDomainHasAccel(const viommuDomain *dom)
+{
+    size_t i;
+
+    for (i = 0; i < dom->iommus->len; i++) {
+        if (((viommuIOMMU *)g_ptr_array_index(dom->iommus, i))->accel == 1)
+            return true;
+    }
+    return false;
+}
+
 viommuController *
 viommuDomainFindController(const viommuDomain *dom, unsigned index)
 {

@@ -248,6 +248,9 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(viommuDomain, viommuDomainFree)
  * its end. */
 bool viommuDomainIsRequest(const viommuDomain *dom);
 
+/* True if an <iommu> of the document has accel. */
+bool viommuDomainHasAccel(const viommuDomain *dom);
+
 /* Who asks for domains that do not ask themselves. */
 typedef enum {
     VIOMMU_POLICY_OFF,     /* nobody */
