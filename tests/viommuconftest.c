@@ -65,13 +65,14 @@ testFrame(void)
         "  <memoryBacking><hugepages/></memoryBacking>\n  <iommufd enabled='yes'/>\n"
         "  <os firmware='efi'>\n    <type arch='aarch64' machine='virt-11.0'>hvm</type></os>\n"
         "  <features>\n    <acpi/><gic version='3'/></features>\n"
-        "  <devices><emulator>/bin/q</emulator></devices></domain>");
+        "  <devices><emulator>/bin/q</emulator>\n<emulator>/bin/other</emulator></devices></domain>");
 
     g_assert_cmpstr(dom->name, ==, "g1");
     g_assert_cmpint(dom->virtType, ==, VIOMMU_VIRT_KVM);
     g_assert_cmpstr(dom->arch, ==, "aarch64");
     g_assert_cmpstr(dom->machine, ==, "virt-11.0");
     g_assert_cmpstr(dom->emulator, ==, "/bin/q");
+    g_assert_cmpuint(dom->emulatorLine, ==, 9);
     g_assert_cmpuint(dom->osLine, ==, 6);
     g_assert_cmpuint(dom->featuresLine, ==, 7);
     g_assert_true(dom->acpi);

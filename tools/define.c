@@ -211,18 +211,6 @@ defineText(viommuInput *input, const char *text, const viommuPlacement *placemen
     return VIOMMU_EXIT_DONE;
 }
 
-static bool
-hasSMMUv3(const viommuDomain *dom)
-{
-    size_t i;
-
-    for (i = 0; i < dom->iommus->len; i++) {
-        if (strcmp(((viommuIOMMU *)g_ptr_array_index(dom->iommus, i))->model, "smmuv3") == 0)
-            return true;
-    }
-    return false;
-}
-
 /* What was written by hand is judged as it stands. */
 static viommuExit
 defineHandWritten(viommuInput *input, GString *out, GError **error)
@@ -270,11 +258,11 @@ cmdDefine(const viommuOptions *opts, char **args, GString *out, GError **error)
     input->conn = viommuLibvirtOpen(opts->connect, opts->dryRun ? VIOMMU_LIBVIRT_READ : VIOMMU_LIBVIRT_WRITE, error);
     if (!input->conn)
         return VIOMMU_EXIT_UNREACHABLE;
-    if (!viommuInputIsRequest(input) && !hasSMMUv3(input->dom))
+    if (!viommuInputIsRequest(input) && !viommuDomainHasSMMUv3(input->dom))
         return definePlain(input, out, error);
     if (!viommuInputLoad(input, error))
         return VIOMMU_EXIT_UNREACHABLE;
-    if (!viommuDomainIsRequest(input->dom) && !hasSMMUv3(input->dom))
+    if (!viommuDomainIsRequest(input->dom) && !viommuDomainHasSMMUv3(input->dom))
         return definePlain(input, out, error);
     if (!viommuDomainIsRequest(input->dom))
         return defineHandWritten(input, out, error);

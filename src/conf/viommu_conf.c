@@ -282,6 +282,16 @@ numberKeys(viommuDomain *dom)
     }
 }
 
+/* Of several libvirt reads the first. */
+static void
+parseEmulator(viommuDomain *dom, const xmlNode *node)
+{
+    if (dom->emulatorLine)
+        return;
+    dom->emulator = viommuXMLContent(node);
+    dom->emulatorLine = viommuXMLLine(dom->xml, node);
+}
+
 static bool
 parseDevices(viommuDomain *dom, GError **error)
 {
@@ -317,8 +327,7 @@ parseDevices(viommuDomain *dom, GError **error)
         } else if (viommuXMLIs(node, "iommu")) {
             g_ptr_array_add(dom->iommus, viommuIOMMUParse(dom->xml, node));
         } else if (viommuXMLIs(node, "emulator")) {
-            g_free(dom->emulator);
-            dom->emulator = viommuXMLContent(node);
+            parseEmulator(dom, node);
         } else {
             viommuDevice *device = viommuDeviceParse(dom->xml, node, error);
 
@@ -644,6 +653,18 @@ bool
 viommuDomainIsRequest(const viommuDomain *dom)
 {
     return dom->requests->len > 0 || dom->withdrawn;
+}
+
+bool
+viommuDomainHasSMMUv3(const viommuDomain *dom)
+{
+    size_t i;
+
+    for (i = 0; i < dom->iommus->len; i++) {
+        if (strcmp(((viommuIOMMU *)g_ptr_array_index(dom->iommus, i))->model, "smmuv3") == 0)
+            return true;
+    }
+    return false;
 }
 
 bool

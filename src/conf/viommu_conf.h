@@ -202,7 +202,8 @@ typedef struct {
     viommuVirtType virtType;
     char *arch;            /* NULL: not said */
     char *machine;         /* NULL: not said */
-    char *emulator;        /* NULL: not said */
+    char *emulator;        /* the first, which is libvirt's; NULL: not said */
+    unsigned emulatorLine; /* 0: not said */
     unsigned osLine;       /* of <type>, <os> or the root */
     bool acpi;
     int gicVersion;        /* VIOMMU_UNSET: not said; 0: 'host' */
@@ -248,7 +249,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(viommuDomain, viommuDomainFree)
  * its end. */
 bool viommuDomainIsRequest(const viommuDomain *dom);
 
-/* True if an <iommu> of the document has accel. */
+/* True if an <iommu> of the document is an SMMUv3; if one has accel. */
+bool viommuDomainHasSMMUv3(const viommuDomain *dom);
 bool viommuDomainHasAccel(const viommuDomain *dom);
 
 /* Who asks for domains that do not ask themselves. */
