@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Stands for a QEMU in emulator-test.py. Next to the program PROGRAM.runs gets a line for each run, and PROGRAM.does
- * says what it does: "answer FILE", "flood", "hang" (with a child that holds on to the output), "wait", "close" (its
- * output, and go on). It answers if it was started as it should be, and was sent all commands.
+ * Stands for a QEMU in emulator-test.py and namedemulator-test.py. Next to the program PROGRAM.runs gets a line for
+ * each run: "run PID", its rights and its environment; and PROGRAM.does says what it does: "answer FILE", "flood",
+ * "hang" (with a child that holds on to the output), "wait", "close" (its output, and go on). It answers if it was
+ * started as it should be, and was sent all commands.
  */
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #define PATIENCE 60
@@ -68,14 +70,31 @@ answer(const char *path)
     fflush(stdout);
 }
 
+static void
+report(FILE *runs)
+{
+    uid_t user[3];
+    gid_t group[3];
+    char **one;
+
+    getresuid(&user[0], &user[1], &user[2]);
+    getresgid(&group[0], &group[1], &group[2]);
+    fprintf(runs, "run %ld user=%u,%u,%u group=%u,%u,%u groups=%d nnp=%d leader=%d env=", (long)getpid(), user[0],
+            user[1], user[2], group[0], group[1], group[2], getgroups(0, NULL),
+            prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0), getsid(0) == getpid());
+    for (one = environ; *one; one++)
+        fprintf(runs, "%s%.*s", one == environ ? "" : ",", (int)strcspn(*one, "="), *one);
+    fputc('\n', runs);
+}
+
 int
 main(int argc, char **argv)
 {
     FILE *runs = openBeside(argv[0], ".runs", "a");
     FILE *does = openBeside(argv[0], ".does", "r");
-    char what[4096] = "";
+    static char what[4096];
 
-    fprintf(runs, "run %ld\n", (long)getpid());
+    report(runs);
     fclose(runs);
     if (!fgets(what, sizeof(what), does))
         return 1;

@@ -7,7 +7,7 @@
 #include "hostaccess.h"
 #include "hostcheck.h"
 #include "json.h"
-#include "load.h"
+#include "loademulator.h"
 #include "qemuask.h"
 #include "report.h"
 #include "viommu.h"
@@ -101,24 +101,6 @@ checkHost(const viommuOptions *opts, GString *out, GError **error)
     return viommuFindingsHaveError(findings) ? VIOMMU_EXIT_REFUSED : VIOMMU_EXIT_DONE;
 }
 
-static bool
-needsAccel(const viommuDomain *dom)
-{
-    return viommuDomainHasAccel(dom) || (viommuDomainIsRequest(dom) && dom->virtType == VIOMMU_VIRT_KVM);
-}
-
-/* H12 is a finding of a domain that needs what the emulator lacks. */
-static void
-addEmulator(const qemuViommuCaps *caps, GPtrArray *findings)
-{
-    g_autoptr(GPtrArray) verdicts = viommuHostCheckNew();
-    g_autoptr(GPtrArray) more = NULL;
-
-    viommuHostCheckEmulator(verdicts, caps);
-    more = viommuHostCheckFindings(verdicts);
-    g_ptr_array_extend_and_steal(findings, g_steal_pointer(&more));
-}
-
 static viommuExit
 checkDomain(const viommuOptions *opts, const char *file, GString *out, GError **error)
 {
@@ -134,8 +116,7 @@ checkDomain(const viommuOptions *opts, const char *file, GString *out, GError **
     context.host = input->host->topo;
     context.users = input->host->users;
     viommuCheckDomain(input->dom, &context, findings);
-    if (input->caps && needsAccel(input->dom))
-        addEmulator(input->caps, findings);
+    viommuInputJudgeEmulator(input, NULL, true, findings);
     viommuFindingsSort(findings);
     if (strcmp(opts->format, "json") == 0)
         return showJSON(findings, out);

@@ -2,6 +2,7 @@
 /*
  * viommu define: expands a domain, checks it, gives it to libvirt and says what was added.
  */
+#include "loademulator.h"
 #include "placed.h"
 #include "report.h"
 #include "viommu_check.h"
@@ -221,6 +222,8 @@ defineHandWritten(viommuInput *input, GString *out, GError **error)
     if (!viommuInputQemu(input, &context.qemu, error))
         return VIOMMU_EXIT_UNREACHABLE;
     viommuCheckDomain(input->dom, &context, findings);
+    viommuInputJudgeEmulator(input, NULL, false, findings);
+    viommuFindingsSort(findings);
     viommuReportFindings(findings, input->opts->quiet);
     if (viommuFindingsHaveError(findings))
         return VIOMMU_EXIT_REFUSED;

@@ -2,6 +2,7 @@
 /*
  * viommu expand: the domain with its placement written out.
  */
+#include "loademulator.h"
 #include "placed.h"
 
 static viommuExit

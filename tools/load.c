@@ -4,8 +4,7 @@
  */
 #include "load.h"
 
-#include "qemu_viommu_words.h"
-#include "qemuask.h"
+#include "loademulator.h"
 #include "report.h"
 #include "viommuerror.h"
 #include "virsmmuprobe.h"
@@ -202,6 +201,8 @@ viommuInputFree(viommuInput *input)
     viommuDomainFree(input->dom);
     if (!input->beside) {
         viommuLibvirtFree(input->conn);
+        g_free(input->emulator);
+        g_free(input->unasked);
         qemuViommuCapsFree(input->caps);
         viommuHostFree(input->host);
     }
@@ -306,17 +307,16 @@ viommuInputLoad(viommuInput *input, GError **error)
         if (!loadNetworkFile(input, opts->networks[i], error))
             return false;
     }
-    if (opts->emulator && !input->caps) {
-        input->caps = viommuQemuAsk(opts->emulator, error);
-        if (!input->caps)
-            return false;
-    }
+    if (opts->emulator && !viommuInputAskEmulator(input, error))
+        return false;
     if (opts->connect && !input->conn) {
         input->conn = viommuLibvirtOpen(opts->connect, VIOMMU_LIBVIRT_READ, error);
         if (!input->conn)
             return false;
     }
     if (input->conn && !opts->host && !viommuLoadIsHere(input->conn, error))
+        return false;
+    if (!opts->emulator && !viommuInputAskEmulator(input, error))
         return false;
     if (input->conn) {
         input->host->users = viommuLibvirtDeviceUsers(input->conn, input->dom->name, error);
@@ -338,6 +338,7 @@ viommuInputLoadBeside(viommuInput *input, viommuInput *other, GError **error)
     viommuHostFree(input->host);
     input->beside = true;
     input->conn = other->conn;
+    input->emulator = other->emulator;
     input->caps = other->caps;
     input->host = other->host;
     input->host->policy = VIOMMU_POLICY_OFF;
@@ -378,100 +379,25 @@ viommuInputQemu(const viommuInput *input, unsigned *ret_qemu, GError **error)
     return true;
 }
 
-static bool
-refuseEmulator(const viommuInput *input, const char *why, GError **error)
-{
-    const qemuViommuCaps *caps = input->caps;
-
-    g_set_error(error, VIOMMU_ERROR, VIOMMU_ERROR_REFUSED, "emulator '%s', QEMU %u.%u.%u: %s", input->opts->emulator,
-                caps->major, caps->minor, caps->micro, why);
-    return false;
-}
-
-/* @plan, or without vSMMUs in it the domain as it stands, has an accelerated vSMMU. */
-static bool
-needsAccel(const viommuDomain *dom, const viommuPlan *plan)
-{
-    return plan->vsmmus->len ? plan->accel : !viommuDomainIsRequest(dom) && viommuDomainHasAccel(dom);
-}
-
-/* The emulator speaks the dialect of --dialect, which counts where there is something to say in it. */
-static bool
-fitDialect(const viommuInput *input, qemuViommuDialect dialect, const char *why, GError **error)
-{
-    const char *asked = qemuViommuDialectName(input->opts->qemuDialect);
-    g_autofree char *text = NULL;
-
-    if (dialect == input->opts->qemuDialect)
-        return true;
-    if (dialect)
-        text = g_strdup_printf("it does not speak the dialect %s, but %s: leave out --dialect, or --emulator", asked,
-                               qemuViommuDialectName(dialect));
-    else
-        text = g_strdup_printf("it does not speak the dialect %s: %s; %s, or leave out --emulator", asked, why,
-                               qemuViommuCapsRemedy(input->caps));
-    return refuseEmulator(input, text, error);
-}
-
-/* The emulator has what @plan needs, in some dialect. */
-static bool
-fitEmulator(const viommuInput *input, const viommuPlan *plan, GError **error)
-{
-    const viommuOptions *opts = input->opts;
-    const char *why = NULL;
-    qemuViommuDialect dialect;
-    qemuViommuWords words;
-
-    if (!input->caps)
-        return true;
-    dialect = qemuViommuCapsDialect(input->caps, &why);
-    if (opts->qemuDialect) {
-        if (needsAccel(input->dom, plan) && !fitDialect(input, dialect, why, error))
-            return false;
-        dialect = opts->qemuDialect;
-    }
-    if (!plan->vsmmus->len)
-        return true;
-    if (why && (plan->accel || !input->caps->perBus)) {
-        g_autofree char *text = g_strdup_printf("%s; %s", why, qemuViommuCapsRemedy(input->caps));
-
-        return refuseEmulator(input, text, error);
-    }
-    qemuViommuWordsInit(&words, dialect ? dialect : QEMU_VIOMMU_DIALECT_NATIVE, input->caps);
-    if (qemuViommuWordsFit(&words, input->dom, plan, error))
-        return true;
-    viommuLoadPrefix(error, input->file);
-    return false;
-}
-
 viommuPlacement *
 viommuInputPlace(viommuInput *input, GError **error)
 {
     g_autoptr(viommuPlacement) placement = NULL;
     viommuLibvirtVersions versions;
+    unsigned qemu;
 
     if (!getVersions(input, &versions, error))
         return NULL;
-    placement = viommuPlacementNewAfter(input->dom, input->before, input->host, versions.qemu, error);
-    if (!placement || (!placement->refused && !fitEmulator(input, placement->plan, error)))
+    qemu = viommuInputLacksAccel(input, NULL) ? 0 : versions.qemu;
+    placement = viommuPlacementNewAfter(input->dom, input->before, input->host, qemu, error);
+    if (!placement)
+        return NULL;
+    viommuInputJudgeEmulator(input, placement->plan, false, placement->findings);
+    viommuFindingsSort(placement->findings);
+    placement->refused = viommuFindingsHaveError(placement->findings);
+    if (!placement->refused && !viommuInputFitDialect(input, placement->plan, error))
         return NULL;
     return g_steal_pointer(&placement);
-}
-
-/* libvirt has the words of QEMU 11, and no others. */
-bool
-viommuInputFitEmulator(const viommuInput *input, const viommuPlacement *placement, GError **error)
-{
-    const viommuPlan *plan = placement->plan;
-    const char *why = NULL;
-    qemuViommuDialect dialect = input->caps ? qemuViommuCapsDialect(input->caps, &why) : QEMU_VIOMMU_DIALECT_NATIVE;
-    g_autofree char *text = NULL;
-
-    if (dialect <= QEMU_VIOMMU_DIALECT_NATIVE || !plan->accel || !plan->vsmmus->len)
-        return true;
-    text = g_strdup_printf("libvirt has no words for its dialect %s; use QEMU 11.0 or newer, or 'viommu argv'",
-                           qemuViommuDialectName(dialect));
-    return refuseEmulator(input, text, error);
 }
 
 bool

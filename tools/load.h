@@ -40,9 +40,12 @@ typedef struct {
     size_t len;
     viommuDomain *dom;
     viommuLibvirt *conn; /* NULL: not asked for */
-    qemuViommuCaps *caps; /* of the QEMU of --emulator; NULL: not asked for, or not loaded yet */
+    char *emulator;      /* the QEMU that is asked: of --emulator, or that the domain names; NULL: none is */
+    qemuViommuCaps *caps; /* what it answered; NULL: it did not, or nothing is loaded yet */
+    char *unasked;       /* why the one that the domain names was not asked, or did not answer; NULL */
+    bool unusable;       /* that is so for whoever runs it */
     viommuHost *host;    /* with the networks of --network, and those that libvirt gave */
-    bool beside;         /* conn, caps and host are those of another input */
+    bool beside;         /* conn, emulator, caps and host are those of another input */
     const viommuDomain *before; /* that in whose place it comes, or NULL. Borrowed */
     GPtrArray *notes;    /* takes what is not known, as notes; NULL: it is an error. Borrowed */
 } viommuInput;
@@ -55,27 +58,24 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(viommuInput, viommuInputFree)
 /* True if the domain asks for a placement, or --policy may ask for it. */
 bool viommuInputIsRequest(const viommuInput *input);
 
-/* Asks the QEMU of --emulator, connects to libvirt if --connect is given, reads the networks of --network and of
- * libvirt and the map of the host, and binds the domain to it. Refuses a libvirt on another host if --host is not
- * given. */
+/* Asks the QEMU of --emulator or of the domain (viommuInputAskEmulator), connects to libvirt if --connect is given,
+ * reads the networks of --network and of libvirt and the map of the host, and binds the domain to it. Refuses a libvirt
+ * on another host if --host is not given. */
 bool viommuInputLoad(viommuInput *input, GError **error);
 
-/* The QEMU that @input is for: that of the options, of --emulator, or else of the connection, 1000 * major + minor; 0:
- * not known, or one that libvirt and versions say nothing of. False only with @error set. */
+/* The QEMU that @input is for: that of the options, the emulator that was asked, or else of the connection,
+ * 1000 * major + minor; 0: not known, or one that libvirt and versions say nothing of. False only with @error set. */
 bool viommuInputQemu(const viommuInput *input, unsigned *ret_qemu, GError **error);
 
 /* The same for a second domain, of which nothing else is read than for the first, @other, which is loaded and has to
  * outlive it. No policy asks for it. */
 bool viommuInputLoadBeside(viommuInput *input, viommuInput *other, GError **error);
 
-/* Places the loaded @input for the QEMU of the options or else of the connection. NULL with @error
- * set where something cannot be read, and where the QEMU of --emulator has no vSMMUs of the kind that is planned and
- * no dialect is given (VIOMMU_ERROR_REFUSED). Borrows from @input. */
+/* Places the loaded @input for the QEMU that it is for (viommuInputQemu). What is to be said of an emulator that was
+ * asked is among the findings (H12). NULL with @error set where something cannot be read, and where that emulator
+ * lacks words that the plan needs (VIOMMU_ERROR_REFUSED). Borrows from @input. */
 viommuPlacement *viommuInputPlace(viommuInput *input, GError **error);
 
-/* Refuses a QEMU of --emulator in whose words no libvirt can speak, if @placement, which is not refused, needs them. */
-bool viommuInputFitEmulator(const viommuInput *input, const viommuPlacement *placement, GError **error);
-
 /* Lets @placement, which is not refused, speak to the libvirt of the options or else of the connection; an older one
- * may be refused, and so is a QEMU of --emulator whose words libvirt does not have. */
+ * may be refused, and so is an emulator whose words libvirt does not have. */
 bool viommuInputFit(const viommuInput *input, viommuPlacement *placement, GError **error);

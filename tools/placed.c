@@ -66,8 +66,8 @@ viommuInputArgs(const viommuInput *input, const viommuPlacement *placement, bool
         args = qemuViommuFullArgs(dom, plan, &words, error);
     else
         args = qemuViommuArgs(dom, plan, &words, json ? QEMU_VIOMMU_OPEN_BY_CALLER : QEMU_VIOMMU_OPEN_BY_QEMU, error);
-    if (args && full && opts->emulator)
-        ((qemuViommuArg *)g_ptr_array_index(args, 0))->option = opts->emulator;
+    if (args && full && input->emulator)
+        ((qemuViommuArg *)g_ptr_array_index(args, 0))->option = input->emulator;
     if (!args)
         viommuLoadPrefix(error, input->file);
     return args;

@@ -5,6 +5,7 @@
 #include "qemuask.h"
 
 #include "qemucache.h"
+#include "trustfile.h"
 #include "viommuerror.h"
 #include "virtext.h"
 
@@ -13,6 +14,7 @@
 #include <gio/gio.h>
 #include <gio/gunixinputstream.h>
 #include <gio/gunixoutputstream.h>
+#include <grp.h>
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
@@ -28,6 +30,22 @@
 
 #define CHUNK 4096
 
+/* Who has no rights: nobody and nogroup of every distribution, the kernel's overflowuid. */
+#define NOBODY 65534
+
+/* What is run. */
+typedef struct {
+    const char *path; /* as it was named */
+    const char *real; /* that is executed, absolute */
+    bool named;       /* by a document, not by who runs us: it gets no rights and nothing of our environment */
+} askProgram;
+
+/* For the child, before it becomes the emulator. */
+typedef struct {
+    bool named;
+    int report; /* takes errno if that fails; exec closes it */
+} askChild;
+
 typedef struct {
     GSubprocess *process;
     pid_t group;         /* itself, and the processes that it starts */
@@ -36,46 +54,80 @@ typedef struct {
 } askRun;
 
 static bool
-fail(GError **error, const char *path, const char *why)
+failAs(GError **error, int code, const char *path, const char *why)
 {
     g_autoptr(GString) clean = g_string_new(NULL);
 
     virTextAppendClean(clean, why);
-    g_set_error(error, VIOMMU_ERROR, VIOMMU_ERROR_FILE, "emulator '%s': %s", path, clean->str);
+    g_set_error(error, VIOMMU_ERROR, code, "emulator '%s': %s", path, clean->str);
     return false;
 }
 
-/* In the child, before it becomes the emulator. A signal from the terminal does not reach it then, so that it has to be
- * ended when we are. */
-static void
-leadGroup(gpointer data)
+static bool
+fail(GError **error, const char *path, const char *why)
 {
-    setpgid(0, 0);
+    return failAs(error, VIOMMU_ERROR_FILE, path, why);
+}
+
+/* Ambient capabilities outlive a change of user where securebits say so. */
+static bool
+dropRights(void)
+{
+    if (geteuid() != 0)
+        return true;
+    return prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) == 0 && setgroups(0, NULL) == 0 &&
+           setresgid(NOBODY, NOBODY, NOBODY) == 0 && setresuid(NOBODY, NOBODY, NOBODY) == 0;
+}
+
+/* In the child, before it becomes the emulator. It has no terminal then, and a signal from there does not reach it, so
+ * that it has to be ended when we are; a change of user would take that back. */
+static void
+prepare(gpointer data)
+{
+    const askChild *child = data;
+
+    setsid();
+    if (child->named && (!dropRights() || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)) {
+        int code = errno;
+
+        _exit(write(child->report, &code, sizeof(code)) == sizeof(code) ? 126 : 127);
+    }
     prctl(PR_SET_PDEATHSIG, SIGKILL);
 }
 
+/* Without anything of ours, as libvirt starts it. */
+static char **
+environmentOfNamed(void)
+{
+    static const char *const words[] = { "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", NULL };
+
+    return g_strdupv((char **)words);
+}
+
 static GSubprocess *
-start(const char *path, GError **error)
+start(const askProgram *program, askChild *child, GError **error)
 {
     static const char *const options[] = { "-S",          "-M",   "none",  "-display", "none", "-nodefaults",
                                            "-no-user-config", "-qmp", "stdio", NULL };
     g_autoptr(GSubprocessLauncher) launcher = g_subprocess_launcher_new(
         G_SUBPROCESS_FLAGS_STDIN_PIPE | G_SUBPROCESS_FLAGS_STDOUT_PIPE | G_SUBPROCESS_FLAGS_STDERR_PIPE);
-    g_autofree char *absolute = g_canonicalize_filename(path, NULL);
+    g_auto(GStrv) environment = program->named ? environmentOfNamed() : NULL;
     g_autoptr(GPtrArray) argv = g_ptr_array_new();
     g_autoptr(GError) local = NULL;
     GSubprocess *process;
     size_t i;
 
-    g_ptr_array_add(argv, absolute);
+    g_ptr_array_add(argv, (char *)program->real);
     for (i = 0; i < G_N_ELEMENTS(options); i++)
         g_ptr_array_add(argv, (char *)options[i]);
     g_subprocess_launcher_set_cwd(launcher, "/");
+    if (environment)
+        g_subprocess_launcher_set_environ(launcher, environment);
     g_subprocess_launcher_setenv(launcher, "LC_ALL", "C", TRUE);
-    g_subprocess_launcher_set_child_setup(launcher, leadGroup, NULL, NULL);
+    g_subprocess_launcher_set_child_setup(launcher, prepare, child, NULL);
     process = g_subprocess_launcher_spawnv(launcher, (const char *const *)argv->pdata, &local);
     if (!process)
-        fail(error, path, local->message);
+        failAs(error, program->named ? VIOMMU_ERROR_REFUSED : VIOMMU_ERROR_FILE, program->path, local->message);
     return process;
 }
 
@@ -200,16 +252,16 @@ readCaps(const char *path, const askRun *run, GError **error)
     return NULL;
 }
 
-/* Runs it; what it answered is in @answers too. */
+/* Runs it to its end; what it answered is in @answers too. */
 static qemuViommuCaps *
-runEmulator(const char *path, GByteArray *answers, GError **error)
+runProcess(const askProgram *program, askChild *child, GByteArray *answers, GError **error)
 {
     g_autoptr(GByteArray) words = g_byte_array_new();
     askRun run = { .answers = answers, .words = words };
     qemuViommuCaps *caps = NULL;
     const char *id, *why;
 
-    run.process = start(path, error);
+    run.process = start(program, child, error);
     if (!run.process)
         return NULL;
     id = g_subprocess_get_identifier(run.process);
@@ -218,10 +270,37 @@ runEmulator(const char *path, GByteArray *answers, GError **error)
     why = readAnswers(&run);
     end(&run, why != NULL);
     if (why)
-        fail(error, path, why);
+        fail(error, program->path, why);
     else
-        caps = readCaps(path, &run, error);
+        caps = readCaps(program->path, &run, error);
     g_object_unref(run.process);
+    return caps;
+}
+
+/* The same, and what went wrong before it was the emulator. */
+static qemuViommuCaps *
+runProgram(const askProgram *program, GByteArray *answers, GError **error)
+{
+    g_autoptr(GError) local = NULL;
+    qemuViommuCaps *caps;
+    int report[2], code;
+    askChild child;
+
+    if (pipe2(report, O_CLOEXEC | O_NONBLOCK) < 0) {
+        failAs(error, VIOMMU_ERROR_REFUSED, program->path, g_strerror(errno));
+        return NULL;
+    }
+    child = (askChild){ program->named, report[1] };
+    caps = runProcess(program, &child, answers, &local);
+    if (read(report[0], &code, sizeof(code)) == sizeof(code)) {
+        g_autofree char *why = g_strdup_printf("not run: cannot take all rights from it: %s", g_strerror(code));
+
+        failAs(error, VIOMMU_ERROR_REFUSED, program->path, why);
+    } else if (!caps) {
+        g_propagate_error(error, g_steal_pointer(&local));
+    }
+    close(report[0]);
+    close(report[1]);
     return caps;
 }
 
@@ -239,23 +318,21 @@ isBinary(const char *path)
 }
 
 static char *
-keyOf(const char *path, GError **error)
+keyOf(const askProgram *program, GError **error)
 {
+    const char *why = NULL;
     struct stat st;
 
-    if (stat(path, &st) < 0) {
-        fail(error, path, g_strerror(errno));
-        return NULL;
-    }
-    if (!S_ISREG(st.st_mode)) {
-        fail(error, path, "not a file");
-        return NULL;
-    }
-    if (access(path, X_OK) < 0) {
-        fail(error, path, g_strerror(errno));
-        return NULL;
-    }
-    return viommuQemuCacheKey(path, &st);
+    if (stat(program->real, &st) < 0)
+        why = g_strerror(errno);
+    else if (!S_ISREG(st.st_mode))
+        why = "not a file";
+    else if (access(program->real, X_OK) < 0)
+        why = g_strerror(errno);
+    if (!why)
+        return viommuQemuCacheKey(program->real, &st);
+    fail(error, program->path, why);
+    return NULL;
 }
 
 /* What an earlier run was answered, if it can be used. */
@@ -268,11 +345,11 @@ fromCache(const char *key)
     return text ? qemuViommuCapsParse(text, len, NULL) : NULL;
 }
 
-qemuViommuCaps *
-viommuQemuAsk(const char *path, GError **error)
+static qemuViommuCaps *
+ask(const askProgram *program, GError **error)
 {
-    g_autofree char *key = keyOf(path, error);
-    bool keep = key && isBinary(path);
+    g_autofree char *key = keyOf(program, error);
+    bool keep = key && isBinary(program->real);
     qemuViommuCaps *caps = keep ? fromCache(key) : NULL;
     g_autoptr(GByteArray) answers = NULL;
     g_autofree char *after = NULL;
@@ -280,9 +357,33 @@ viommuQemuAsk(const char *path, GError **error)
     if (!key || caps)
         return caps;
     answers = g_byte_array_new();
-    caps = runEmulator(path, answers, error);
-    after = caps && keep ? keyOf(path, NULL) : NULL;
+    caps = runProgram(program, answers, error);
+    after = caps && keep ? keyOf(program, NULL) : NULL;
     if (g_strcmp0(key, after) == 0)
         viommuQemuCacheWrite(key, (const char *)answers->data, answers->len);
     return caps;
+}
+
+qemuViommuCaps *
+viommuQemuAsk(const char *path, GError **error)
+{
+    g_autofree char *absolute = g_canonicalize_filename(path, NULL);
+    const askProgram program = { path, absolute, false };
+
+    return ask(&program, error);
+}
+
+qemuViommuCaps *
+viommuQemuAskNamed(const char *path, GError **error)
+{
+    g_autoptr(GError) local = NULL;
+    g_autofree char *real = viommuTrustProgram(path, &local);
+    const askProgram program = { path, real, true };
+    g_autofree char *why = NULL;
+
+    if (real)
+        return ask(&program, error);
+    why = g_strconcat(local->code == VIOMMU_ERROR_REFUSED ? "not run: " : "", local->message, NULL);
+    failAs(error, local->code, path, why);
+    return NULL;
 }

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Asks an emulator what it can do, by running it. The program is one that the administrator names; a domain's
- * <emulator> is never run for that.
+ * Asks an emulator what it can do, by running it.
  */
 #pragma once
 
@@ -12,3 +11,8 @@
  * change. Returns NULL with VIOMMU_ERROR_FILE if it cannot be run or does not answer; what it says itself is in the
  * message. Free with qemuViommuCapsFree. */
 qemuViommuCaps *viommuQemuAsk(const char *path, GError **error);
+
+/* The same for a program that the administrator has not named, but a document has: it is run only if nobody but root
+ * can have put it there (viommuTrustProgram), with an environment of its own, and for root without any rights, as the
+ * user nobody. VIOMMU_ERROR_REFUSED, and why, if it is not run for that. */
+qemuViommuCaps *viommuQemuAskNamed(const char *path, GError **error);
