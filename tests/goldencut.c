@@ -320,16 +320,17 @@ isHolder(const cutElement *elem)
            (isPCIController(elem) && says(elem, "model", "pcie-root"));
 }
 
-/* The start tag; without our declaration of QEMU's namespace. */
+/* The start tag; without our declaration of QEMU's namespace, and what a <driver> says of iommufd for an older
+ * libvirt. */
 static void
 writeTag(GString *out, const cutElement *elem)
 {
-    static const char *const declared = " xmlns:qemu='http://libvirt.org/schemas/domain/qemu/1.0'";
-    const char *found = elem->parent ? NULL : strstr(elem->begin, declared);
+    const char *own = elem->parent ? " iommufd='yes'" : " xmlns:qemu='http://libvirt.org/schemas/domain/qemu/1.0'";
+    const char *found = elem->parent && strcmp(elem->name, "driver") != 0 ? NULL : strstr(elem->begin, own);
 
     if (found && found < elem->content) {
         g_string_append_len(out, elem->begin, found - elem->begin);
-        found += strlen(declared);
+        found += strlen(own);
         g_string_append_len(out, found, elem->content - found);
     } else {
         g_string_append_len(out, elem->begin, elem->content - elem->begin);

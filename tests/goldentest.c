@@ -248,6 +248,16 @@ holdsForChange(const goldenCase *item, const char *text, unsigned libvirt)
         g_test_fail_printf("another libvirt: there is no iommufd for %u", libvirt);
 }
 
+static unsigned
+countOf(const char *text, const char *words)
+{
+    unsigned count = 0;
+
+    for (; (text = strstr(text, words)); text++)
+        count++;
+    return count;
+}
+
 static void
 holdsForLibvirt(const goldenCase *item, const goldenResult *result, unsigned libvirt)
 {
@@ -274,6 +284,7 @@ holdsForLibvirt(const goldenCase *item, const goldenResult *result, unsigned lib
     atOnce = sayFor(result, VIOMMU_LIBVIRT_NATIVE);
     g_assert_true(!strstr(native, "ua-viommu-") || strstr(atOnce, "ua-viommu-"));
     g_assert_null(strstr(native, "id=viommu."));
+    g_assert_cmpuint(countOf(native, "iommufd='yes'"), ==, countOf(atOnce, "iommufd='yes'"));
     newest = runText(item, native);
     if (!same("updated libvirt, refusal", NULL, newest->err))
         return;

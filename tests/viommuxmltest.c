@@ -123,6 +123,7 @@ typedef enum {
     BEFORE,
     APPEND,
     ATTRIBUTE, /* n='LINES' */
+    WITHOUT,   /* the attribute n */
 } operation;
 
 static void
@@ -146,6 +147,9 @@ change(viommuEdits *edits, operation what, const xmlNode *node, const char *line
         break;
     case ATTRIBUTE:
         viommuEditsAddAttr(edits, node, "n", lines);
+        break;
+    case WITHOUT:
+        viommuEditsRemoveAttr(edits, node, "n");
         break;
     }
 }
@@ -202,6 +206,10 @@ testEdits(void)
         { ATTRIBUTE, "<r><b a=\"/\">x</b></r>", "b", "v", "<r><b a=\"/\" n='v'>x</b></r>" },
         { ATTRIBUTE, "<r><b\n  a='1'\n>x</b></r>", "b", "v", "<r><b\n  a='1' n='v'\n>x</b></r>" },
         { ATTRIBUTE, "<r><b></b></r>", "b", "<'&\">", "<r><b n='&lt;&apos;&amp;&quot;&gt;'></b></r>" },
+        /* One goes with the space in front of it. */
+        { WITHOUT, "<r><b n='v'/></r>", "b", NULL, "<r><b/></r>" },
+        { WITHOUT, "<r><b a='1' n='v' nn='2'/></r>", "b", NULL, "<r><b a='1' nn='2'/></r>" },
+        { WITHOUT, "<r><b a=\" n='1'/\"\n  n = \"'\" >x</b></r>", "b", NULL, "<r><b a=\" n='1'/\" >x</b></r>" },
     };
     size_t i;
 

@@ -120,6 +120,7 @@ typedef struct {
     char *key;             /* unique in the domain: "0002:01:00.0", or "network NAME MAC" */
     int iommufd;           /* <driver iommufd='yes'>: 1, 'no': 0, VIOMMU_UNSET */
     bool iommufdOverridden; /* it is 1 by <qemu:override> instead */
+    bool iommufdMade;      /* our metadata says that viommu wrote it */
     bool managed;
 } viommuDevice;
 

@@ -432,6 +432,21 @@ readPlaced(viommuDomain *dom, GError **error)
     return true;
 }
 
+/* @keys: of the devices whose <driver iommufd='yes'/> an earlier expansion wrote, or NULL. */
+static void
+markMade(const viommuDomain *dom, const char *keys)
+{
+    g_auto(GStrv) made = g_strsplit(keys ? keys : "", " ", -1);
+    size_t i;
+
+    for (i = 0; i < dom->devices->len; i++) {
+        viommuDevice *device = g_ptr_array_index(dom->devices, i);
+
+        device->iommufdMade = device->iommufd == 1 && !device->iommufdOverridden && device->key &&
+                              g_strv_contains((const gchar *const *)made, device->key);
+    }
+}
+
 static bool
 readMade(viommuDomain *dom, GError **error)
 {
@@ -439,6 +454,7 @@ readMade(viommuDomain *dom, GError **error)
     const char *user = viommuXMLAttr(made, "userPcihole64");
     guint64 size;
 
+    markMade(dom, viommuXMLAttr(made, "iommufdDevices"));
     dom->ownsIommufd = viommuConfYesNo(viommuXMLAttr(made, "iommufd")) == 1;
     dom->madeArguments = g_strcmp0(viommuXMLAttr(made, "override"), "arguments") == 0;
     dom->madeOverride = dom->madeArguments || viommuConfYesNo(viommuXMLAttr(made, "override")) == 1;

@@ -288,6 +288,35 @@ viommuEditsAddAttr(viommuEdits *edits, const xmlNode *elem, const char *name, co
     addEdit(edits, at, at, g_strdup_printf(" %s='%s'", name, escaped));
 }
 
+void
+viommuEditsRemoveAttr(viommuEdits *edits, const xmlNode *elem, const char *name)
+{
+    const viommuSpan *span = viommuXMLSpan(edits->xml, elem);
+    size_t len;
+    const char *text = viommuXMLText(edits->xml, &len);
+    size_t at = span->begin + strcspn(text + span->begin, " \t\r\n/>");
+
+    /* The document is well-formed: each attribute has a name, "=" and a value in quotes. */
+    while (at < span->content) {
+        size_t first = at + strspn(text + at, " \t\r\n");
+        size_t size = strcspn(text + first, " \t\r\n=/>");
+        size_t quote = first + size + strcspn(text + first + size, "'\"");
+        size_t end;
+
+        if (!size)
+            return;
+        end = quote + 1;
+        while (text[end] != text[quote])
+            end++;
+        end++;
+        if (size == strlen(name) && strncmp(text + first, name, size) == 0) {
+            addEdit(edits, at, end, g_strdup(""));
+            return;
+        }
+        at = end;
+    }
+}
+
 static int
 compareEdits(const void *a, const void *b)
 {

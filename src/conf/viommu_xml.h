@@ -77,6 +77,9 @@ void viommuEditsAppendChild(viommuEdits *edits, const xmlNode *parent, const cha
 /* Adds an attribute that @elem does not have; @value is escaped here. */
 void viommuEditsAddAttr(viommuEdits *edits, const xmlNode *elem, const char *name, const char *value);
 
+/* Takes the attribute @name from @elem. */
+void viommuEditsRemoveAttr(viommuEdits *edits, const xmlNode *elem, const char *name);
+
 /* True if nothing was changed. */
 bool viommuEditsEmpty(const viommuEdits *edits);
 

@@ -28,7 +28,7 @@ static const struct {
       { NULL } },
     { "vsmmu", { "smmu", "controller", "own" }, { "port" } },
     { "port", { "controller", "device", "own" }, { NULL } },
-    { "made", { "override", "iommufd", "pcihole64", "userPcihole64" }, { NULL } },
+    { "made", { "override", "iommufd", "iommufdDevices", "pcihole64", "userPcihole64" }, { NULL } },
 };
 
 static void warn(const wordSearch *search, const xmlNode *node, const char *remedy, const char *format, ...)

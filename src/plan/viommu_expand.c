@@ -106,28 +106,52 @@ expandIommufd(expandState *state)
         viommuEditsInsertBefore(state->edits, os ? os : dom->devicesNode, "<iommufd enabled='yes'/>");
 }
 
-/* <driver iommufd='yes'> of every device, for a libvirt that has no <iommufd>. */
+/* Gives @device <driver iommufd='yes'/>. */
+static void
+writeIommufd(expandState *state, const viommuDevice *device)
+{
+    const xmlNode *driver = viommuXMLChild(device->node, "driver");
+    const xmlNode *source = viommuXMLChild(device->node, "source");
+
+    if (driver)
+        viommuEditsAddAttr(state->edits, driver, "iommufd", "yes");
+    else if (source) /* libvirt's schema has it before <address> */
+        viommuEditsInsertAfter(state->edits, source, "<driver iommufd='yes'/>");
+}
+
+/* Takes it away again, and keeps what else the user has said there. */
+static void
+removeIommufd(expandState *state, const viommuDevice *device)
+{
+    xmlNode *driver = viommuXMLChild(device->node, "driver");
+
+    if (driver->properties->next || driver->children)
+        viommuEditsRemoveAttr(state->edits, driver, "iommufd");
+    else
+        viommuEditsRemove(state->edits, driver);
+}
+
+/* <driver iommufd='yes'> of every device below a vSMMU, for a libvirt that has no <iommufd>. */
 static void
 expandDeviceIommufd(expandState *state)
 {
+    const viommuDomain *dom = state->dom;
+    bool wanted = state->words.deviceIommufd && state->plan->accel && state->plan->vsmmus->len > 0;
     size_t i;
-    size_t j;
 
-    for (i = 0; state->words.deviceIommufd && state->plan->accel && i < state->plan->vsmmus->len; i++) {
-        const viommuVSMMU *vsmmu = g_ptr_array_index(state->plan->vsmmus, i);
+    for (i = 0; i < dom->devices->len; i++) {
+        const viommuDevice *device = g_ptr_array_index(dom->devices, i);
+        bool there = device->iommufd == 1 && !device->iommufdOverridden;
 
-        for (j = 0; j < vsmmu->devices->len; j++) {
-            const viommuDevice *device = ((viommuPlanDevice *)g_ptr_array_index(vsmmu->devices, j))->device;
-            const xmlNode *driver = viommuXMLChild(device->node, "driver");
-            const xmlNode *source = viommuXMLChild(device->node, "source");
-
-            if ((device->iommufd == 1 && !device->iommufdOverridden) || device->network)
-                continue;
-            if (driver)
-                viommuEditsAddAttr(state->edits, driver, "iommufd", "yes");
-            else if (source) /* libvirt's schema has it before <address> */
-                viommuEditsInsertAfter(state->edits, source, "<driver iommufd='yes'/>");
-        }
+        /* On an interface of a network libvirt ignores it. */
+        if (device->kind != VIOMMU_DEVICE_ASSIGNED || device->network)
+            continue;
+        if (wanted && !there)
+            writeIommufd(state, device);
+        else if (!wanted && device->iommufdMade)
+            removeIommufd(state, device);
+        if (wanted && (!there || device->iommufdMade))
+            g_ptr_array_add(state->iommufdDevices, device->key);
     }
 }
 
@@ -138,9 +162,11 @@ expand(expandState *state, size_t *ret_len, GError **error)
     g_autoptr(viommuEdits) edits = viommuEditsNew(dom->xml);
     g_autoptr(GPtrArray) ordered = g_ptr_array_new();
     g_autoptr(GHashTable) aliases = g_hash_table_new_full(NULL, NULL, NULL, g_free);
+    g_autoptr(GPtrArray) iommufdDevices = g_ptr_array_new();
     g_autofree char *out = NULL;
 
     state->edits = edits;
+    state->iommufdDevices = iommufdDevices;
     state->aliases = aliases;
     state->ordered = ordered;
     if (viommuDomainIsRequest(dom)) {

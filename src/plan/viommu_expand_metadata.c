@@ -151,6 +151,17 @@ appendVSMMU(GString *out, const viommuVSMMU *vsmmu)
     g_string_append(out, "\n  </viommu:vsmmu>");
 }
 
+static void
+appendKeys(GString *out, const GPtrArray *keys)
+{
+    size_t i;
+
+    g_string_append(out, " iommufdDevices=\"");
+    for (i = 0; i < keys->len; i++)
+        g_string_append_printf(out, "%s%s", i ? " " : "", (const char *)g_ptr_array_index(keys, i));
+    g_string_append_c(out, '"');
+}
+
 static char *
 formatMetadata(const expandState *state)
 {
@@ -167,6 +178,8 @@ formatMetadata(const expandState *state)
             g_string_append_printf(out, " override=\"%s\"", state->words.pciBus ? "yes" : "arguments");
         if (state->madeIommufd)
             g_string_append(out, " iommufd=\"yes\"");
+        if (state->iommufdDevices->len)
+            appendKeys(out, state->iommufdDevices);
         if (state->madeHole64)
             g_string_append(out, " pcihole64=\"yes\"");
         if (state->madeHole64 && state->userHole64KiB)

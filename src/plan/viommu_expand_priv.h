@@ -29,6 +29,7 @@ typedef struct {
     unsigned chassis[VIOMMU_PCI_INDEX_MAX + 1]; /* and its chassis number */
     GHashTable *aliases; /* viommuDevice -> its alias, where properties are to be set by it */
     bool declaredQemu;   /* the namespace was added to the root */
+    GPtrArray *iommufdDevices; /* of char, borrowed: keys of devices whose <driver iommufd='yes'/> is ours */
     bool madeIommufd;  /* <iommufd> is ours */
     bool madeHole64;   /* <pcihole64> is ours ... */
     uint64_t userHole64KiB; /* ... over this one */

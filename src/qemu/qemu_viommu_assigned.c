@@ -63,8 +63,9 @@ makeIds(const viommuDomain *dom)
 static GPtrArray *
 listAssigned(const viommuDomain *dom, const viommuPlan *plan)
 {
-    /* one that an earlier expansion made goes with the last vSMMU */
-    bool iommufd = dom->iommufd == 1 && (!dom->ownsIommufd || plan->vsmmus->len > 0);
+    /* What an earlier expansion made goes with the last vSMMU. */
+    bool some = plan->vsmmus->len > 0;
+    bool iommufd = dom->iommufd == 1 && (!dom->ownsIommufd || some);
     GPtrArray *list = g_ptr_array_new_with_free_func(assignedFree);
     g_autoptr(GHashTable) ids = makeIds(dom);
     unsigned rank;
@@ -82,8 +83,8 @@ listAssigned(const viommuDomain *dom, const viommuPlan *plan)
             assigned->host = device->source;
             assigned->addr = device->addr;
             assigned->id = g_strdup(g_hash_table_lookup(ids, device));
-            assigned->iommufd = device->iommufd == 1 ||
-                                (device->iommufd == VIOMMU_UNSET && iommufd);
+            assigned->iommufd = device->iommufd == VIOMMU_UNSET || (device->iommufdMade && !some)
+                                    ? iommufd : device->iommufd == 1;
             g_ptr_array_add(list, assigned);
         }
     }
