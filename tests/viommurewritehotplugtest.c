@@ -128,7 +128,16 @@ testOlderPorts(void)
     static const char cannot[] =
         "viommu: V04: libvirt 11.10 gives no iommufd to a device that is plugged, which hostdev '0002:03:00.0' needs "
         "below its vSMMU: define the domain with the device in it, and start it anew; libvirt 12.1 can plug";
+    static const char second[] =
+        "viommu: V04: the iommufd object of the domain is in <qemu:commandline>, and libvirt would make it once more for "
+        "hostdev '0002:01:00.0': define the domain with the device in it, and start it anew";
+    static const char other[] =
+        "viommu: V05: hostdev '0006:01:00.0' is behind smmu3.0x0000000015000000, and the domain has no vSMMU for that "
+        "(libvirt would put it on pcie.0 or below another vSMMU); to fix it, define the domain with the device in it, and "
+        "start it anew; libvirt 12.1 can plug";
     testWorld world = testWorldOf("grace");
+    g_autofree char *networked = NULL;
+    g_autofree char *used = NULL;
     g_autofree char *domain = NULL;
     g_autofree char *full = NULL;
     g_autofree char *empty = NULL;
@@ -173,7 +182,24 @@ testOlderPorts(void)
                 "vfio-pci endpoint devices without an iommufd backend not allowed when using arm-smmuv3,accel=on); to fix "
                 "it, define the domain with it, and start it anew; or give the function itself, by <interface "
                 "type='hostdev'>");
+    /* The object for those is an argument, and one of the same name would come with a device that has the word. */
+    networked = testPlace(&world, HEAD ON_NETWORK("fast") SPARE("1") TAIL);
+    g_assert_nonnull(strstr(networked, "'iommufd,id=iommufd0'"));
+    world.live = networked;
+    testRefuses(&world, ATTACH, LIVE, DEVICE("2", "1"), second);
+    testRefuses(&world, ATTACH, LIVE, HOSTDEV "<driver iommufd='yes'/>" SOURCE("2", "1", "0", "0") "</hostdev>",
+                second);
+    testRefuses(&world, ATTACH, LIVE, HOSTDEV "<driver iommufd='yes'/>" SOURCE("2", "1", "0", "0") ADDRESS("0x03")
+                "</hostdev>", second);
+    used = testPlace(&world, HEAD ON_NETWORK("fast") NESTED TAIL);
+    world.live = used;
+    testRefuses(&world, ATTACH, LIVE, DEVICE("2", "1"),
+                "viommu: V05: hostdev '0002:01:00.0' is behind smmu3.0x0000000011000000, and no root port below its vSMMU "
+                "is free (libvirt would put it on pcie.0, outside of all vSMMUs); to fix it, define the domain with the "
+                "device in it, and start it anew");
     world.libvirt = 11010000;
+    world.live = full;
+    testRefuses(&world, ATTACH, LIVE, DEVICE("6", "1"), other);
     /* A port from which a device was unplugged. */
     both = testPlace(&world, HEAD DEVICE("2", "1") VF("1") NESTED TAIL);
     freed = testChange(both, HOSTDEV SOURCE("2", "3", "0", "1") ADDRESS("0x03") "<alias name='ua-viommu-1'/></hostdev>",

@@ -414,15 +414,13 @@ needIommufd(viommuRewrite *self, GArray *targets, unsigned port, bool *ret_neede
     *ret_needed = false;
     for (i = 0; i < targets->len; i++) {
         const target *one = &g_array_index(targets, target, i);
+        bool lacks = lacksIommufd(one, port);
+        bool known = !lacks || hasDeviceIommufd(one->before);
 
-        if (!lacksIommufd(one, port))
-            continue;
-        *ret_needed = true;
-        if (hasDeviceIommufd(one->before))
-            continue;
-        if (!libvirt && !self->libvirtAsked)
+        *ret_needed = *ret_needed || lacks;
+        if (!known && !libvirt && !self->libvirtAsked)
             return viommuRewriteAsk(self, VIOMMU_ASK_LIBVIRT_VERSION, NULL, ret_verdict);
-        if (libvirt && !viommuExpandHasDeviceIommufd(libvirt))
+        if (!known && libvirt && !viommuExpandHasDeviceIommufd(libvirt))
             return viommuRewriteRefuseError(
                 self,
                 g_error_new(VIOMMU_ERROR, VIOMMU_ERROR_REFUSED,
@@ -430,6 +428,30 @@ needIommufd(viommuRewrite *self, GArray *targets, unsigned port, bool *ret_neede
                             "vSMMU: define the domain with the device in it, and start it anew; libvirt 12.1 can plug",
                             libvirt / 1000, libvirt % 1000, one->plugged.dev->what),
                 ret_verdict);
+    }
+    return true;
+}
+
+/* Refuses a device for which libvirt would make the iommufd object that is there: it knows of one only from devices of
+ * its own. @needed: the device gets the word for it. */
+static bool
+checkObject(viommuRewrite *self, GArray *targets, bool needed, viommuRewriteVerdict *ret_verdict)
+{
+    size_t i;
+
+    for (i = 0; i < targets->len; i++) {
+        const target *one = &g_array_index(targets, target, i);
+        const viommuDevice *dev = one->plugged.dev;
+
+        if (dev->kind != VIOMMU_DEVICE_ASSIGNED || dev->network || (!needed && dev->iommufd != 1) ||
+            !viommuExpandMadeObject(one->before))
+            continue;
+        return viommuRewriteRefuseError(
+            self,
+            g_error_new(VIOMMU_ERROR, VIOMMU_ERROR_REFUSED,
+                        "V04: the iommufd object of the domain is in <qemu:commandline>, and libvirt would make it once "
+                        "more for %s: define the domain with the device in it, and start it anew", dev->what),
+            ret_verdict);
     }
     return true;
 }
@@ -481,12 +503,13 @@ rewrite(viommuRewrite *self, const viommuXML *xml, const char *device, size_t le
     if (verdict != VIOMMU_REWRITE_PASS)
         return verdict;
     if (!found) {
-        if (self->kind == VIOMMU_REWRITE_ATTACH &&
-            !judgeAll(self, targets, device, len, &verdict))
+        if (self->kind == VIOMMU_REWRITE_ATTACH && (!judgeAll(self, targets, device, len, &verdict) ||
+                                                    !checkObject(self, targets, false, &verdict)))
             return verdict;
         return VIOMMU_REWRITE_PASS;
     }
-    if (!needIommufd(self, targets, addr.bus, &iommufd, &verdict))
+    if (!needIommufd(self, targets, addr.bus, &iommufd, &verdict) ||
+        !checkObject(self, targets, iommufd, &verdict))
         return verdict;
     text = writeDevice(xml, &addr, iommufd, &textLen);
     g_string_append_len(self->result, text, (gssize)textLen);

@@ -8,7 +8,8 @@
 #include <string.h>
 
 #define KIB 1024
-#define CANNOT_PLUG "define the domain with the device in it, and start it anew; libvirt 12.1 can plug"
+#define ANEW "define the domain with the device in it, and start it anew"
+#define CANNOT_PLUG ANEW "; libvirt 12.1 can plug"
 
 /* The expander bus of a vSMMU, if it exists. */
 static const viommuController *
@@ -131,17 +132,23 @@ addFreeOf(GArray *ports, const viommuDomain *dom, const virSMMUTopology *host,
     return count;
 }
 
-/* Before 12.1 a device has iommufd by <qemu:override>, which does not reach one that is plugged. */
-static bool
-canPlug(const viommuDomain *dom)
+/* What to do in a domain into which nothing can be plugged, or NULL. A device has iommufd by <qemu:override>, which
+ * does not reach one that is plugged, before 12.1; of a network with 12.1, too. */
+static const char *
+cannotPlug(const viommuDomain *dom)
 {
+    const char *remedy = NULL;
     size_t i;
 
     for (i = 0; i < dom->devices->len; i++) {
-        if (((const viommuDevice *)g_ptr_array_index(dom->devices, i))->iommufdOverridden)
-            return false;
+        const viommuDevice *device = g_ptr_array_index(dom->devices, i);
+
+        if (device->iommufdOverridden && !device->network)
+            return CANNOT_PLUG;
+        if (device->iommufdOverridden)
+            remedy = ANEW;
     }
-    return true;
+    return remedy;
 }
 
 /* What the device needs that an earlier expansion noted for @port: so large its window was made when the guest
@@ -208,6 +215,7 @@ findHostPorts(GArray *ports, const viommuDomain *dom, const virSMMUTopology *hos
 {
     const virSMMUDevice *found = virSMMUTopologyFindDevice(host, &dev->source);
     const virSMMU *smmu = found ? found->smmu : NULL;
+    const char *cannot = cannotPlug(dom);
     g_autofree char *remedy = NULL;
     uint64_t need;
     unsigned count;
@@ -235,9 +243,9 @@ findHostPorts(GArray *ports, const viommuDomain *dom, const virSMMUTopology *hos
     if (count) {
         viommuFindingsAdd(findings, "V05", VIOMMU_SEVERITY_ERROR, dev->line,
                           "libvirt would put it on pcie.0, outside of all vSMMUs",
-                          canPlug(dom) ? "unplug another device of that SMMU; or define the domain with the device in "
-                                         "it, or with <placement sparePorts='1'/> in its request, and start it anew"
-                                       : CANNOT_PLUG,
+                          cannot ? cannot : "unplug another device of that SMMU; or define the domain with the device "
+                                            "in it, or with <placement sparePorts='1'/> in its request, and start it "
+                                            "anew",
                           "%s is behind %s, and no root port below its vSMMU is free", dev->what,
                           smmu->name);
         return;
@@ -254,7 +262,7 @@ findHostPorts(GArray *ports, const viommuDomain *dom, const virSMMUTopology *hos
                              "(<source smmu='%s'/> and <placement sparePorts='1'/>), and start it anew",
                              smmu->name);
     viommuFindingsAdd(findings, "V05", VIOMMU_SEVERITY_ERROR, dev->line,
-                      "libvirt would put it on pcie.0 or below another vSMMU", remedy,
+                      "libvirt would put it on pcie.0 or below another vSMMU", cannot ? cannot : remedy,
                       "%s is behind %s, and the domain has no vSMMU for that", dev->what, smmu->name);
 }
 

@@ -21,13 +21,17 @@ typedef enum {
 char *viommuExpand(const viommuDomain *dom, const viommuPlan *plan, viommuDialect dialect,
                    size_t *ret_len, GError **error);
 
+/* The same for a libvirt of that version, with the words that it has: native where it has them all.
+ * VIOMMU_ERROR_REFUSED if the plan cannot be said in them. */
+char *viommuExpandFor(const viommuDomain *dom, const viommuPlan *plan, unsigned libvirtVersion, size_t *ret_len,
+                      GError **error);
+
 /* Whether a libvirt of that version has words for the buses and ports of vSMMUs; else they are arguments of QEMU. */
 bool viommuExpandHasBuses(unsigned libvirtVersion);
 
 /* Whether it knows <driver iommufd='yes'> of a device. */
 bool viommuExpandHasDeviceIommufd(unsigned libvirtVersion);
 
-/* The same for a libvirt of that version, with the words that it has: native where it has them all.
- * VIOMMU_ERROR_REFUSED if the plan cannot be said in them. */
-char *viommuExpandFor(const viommuDomain *dom, const viommuPlan *plan, unsigned libvirtVersion, size_t *ret_len,
-                      GError **error);
+/* Whether the iommufd object of @dom is an argument of QEMU. libvirt does not know of it: for a host device that goes
+ * through iommufd by its own <driver> it makes one of the same name. */
+bool viommuExpandMadeObject(const viommuDomain *dom);

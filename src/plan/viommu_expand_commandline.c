@@ -144,6 +144,20 @@ isOurs(const viommuDomain *dom, const char *option, const char *value)
     return strcmp(option, "-machine") == 0 && g_str_has_prefix(value, WINDOW);
 }
 
+bool
+viommuExpandMadeObject(const viommuDomain *dom)
+{
+    const xmlNode *commandline = viommuXMLChildNS(dom->root, VIOMMU_NS_QEMU, "commandline");
+    const xmlNode *node;
+
+    for (node = viommuXMLChildNS(commandline, VIOMMU_NS_QEMU, "arg"); node;
+         node = viommuXMLNextNS(node, VIOMMU_NS_QEMU, "arg")) {
+        if (isOurs(dom, "-object", viommuXMLAttr(node, "value")))
+            return true;
+    }
+    return false;
+}
+
 /* Fills @going with the elements of pairs that are ours; returns what they say. */
 static GPtrArray *
 readArgs(const expandState *state, const xmlNode *commandline, GHashTable *going)
