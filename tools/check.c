@@ -13,6 +13,7 @@
 #include "viommu.h"
 #include "viommuerror.h"
 
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -75,13 +76,16 @@ judgeHost(const viommuOptions *opts, GError **error)
 
     if (!verdicts)
         return NULL;
-    if (unreachable) {
+    if (opts->libvirtVersion)
+        versions.libvirt = opts->libvirtVersion;
+    if (unreachable)
         viommuHostCheckNoPeer(verdicts, unreachable);
-    } else if (opts->connect) {
+    else if (opts->connect)
         viommuHostCheckPeer(verdicts, versions.libvirt, versions.qemu);
-        if (!viommuHostCheckAccess(verdicts, topo, fs, root, versions.libvirt, error))
-            return NULL;
-    }
+    else if (versions.libvirt)
+        viommuHostCheckLibvirt(verdicts, versions.libvirt);
+    if (versions.libvirt && !viommuHostCheckAccess(verdicts, topo, fs, root, versions.libvirt, error))
+        return NULL;
     judgeEmulator(opts, verdicts);
     return g_steal_pointer(&verdicts);
 }
@@ -101,6 +105,34 @@ checkHost(const viommuOptions *opts, GString *out, GError **error)
     return viommuFindingsHaveError(findings) ? VIOMMU_EXIT_REFUSED : VIOMMU_EXIT_DONE;
 }
 
+/* That the libvirt for which it is cannot be told the placement that the domain asks for. */
+static bool
+addUnsaid(viommuInput *input, unsigned libvirt, GPtrArray *findings, GError **error)
+{
+    g_autoptr(viommuPlacement) placement = NULL;
+    g_autoptr(GError) local = NULL;
+    unsigned line = 0;
+    int at = 0;
+
+    if (!libvirt || libvirt >= VIOMMU_LIBVIRT_NATIVE || !viommuDomainIsRequest(input->dom) ||
+        viommuFindingsHaveError(findings))
+        return true;
+    placement = viommuInputPlace(input, &local);
+    if (placement && (placement->refused || viommuInputFitLibvirt(input, placement, &local)))
+        return true;
+    if (!g_error_matches(local, VIOMMU_ERROR, VIOMMU_ERROR_REFUSED)) {
+        g_propagate_error(error, g_steal_pointer(&local));
+        return false;
+    }
+    /* What the emulator lacks is what H12 says. */
+    if (!placement)
+        return true;
+    if (sscanf(local->message, "line %u: %n", &line, &at) < 1)
+        at = 0;
+    viommuFindingsAdd(findings, "V18", VIOMMU_SEVERITY_ERROR, line, NULL, NULL, "%s", local->message + at);
+    return true;
+}
+
 static viommuExit
 checkDomain(const viommuOptions *opts, const char *file, GString *out, GError **error)
 {
@@ -111,12 +143,15 @@ checkDomain(const viommuOptions *opts, const char *file, GString *out, GError **
     if (!input)
         return VIOMMU_EXIT_UNREACHABLE;
     input->notes = findings;
-    if (!viommuInputLoad(input, error) || !viommuInputQemu(input, &context.qemu, error))
+    if (!viommuInputLoad(input, error) || !viommuInputQemu(input, &context.qemu, error) ||
+        !viommuInputLibvirt(input, &context.libvirt, error))
         return VIOMMU_EXIT_UNREACHABLE;
     context.host = input->host->topo;
     context.users = input->host->users;
     viommuCheckDomain(input->dom, &context, findings);
     viommuInputJudgeEmulator(input, NULL, true, findings);
+    if (!addUnsaid(input, context.libvirt, findings, error))
+        return VIOMMU_EXIT_UNREACHABLE;
     viommuFindingsSort(findings);
     if (strcmp(opts->format, "json") == 0)
         return showJSON(findings, out);
@@ -142,7 +177,8 @@ const viommuCmd viommuCmdCheck = {
     .args = "[DOMAIN.xml]",
     .help = "judge a domain, expanded or written by hand; without one, the host",
     .formats = "text|json",
-    .options = VIOMMU_OPTION_NETWORK | VIOMMU_OPTION_QEMU_VERSION | VIOMMU_OPTION_EMULATOR | VIOMMU_OPTION_PROBE,
+    .options = VIOMMU_OPTION_NETWORK | VIOMMU_OPTION_LIBVIRT_VERSION | VIOMMU_OPTION_QEMU_VERSION |
+               VIOMMU_OPTION_EMULATOR | VIOMMU_OPTION_PROBE,
     .maxArgs = 1,
     .run = cmdCheck,
 };

@@ -383,6 +383,21 @@ checkHugePages(virSysfs *fs, GPtrArray *verdicts, GError **error)
     return true;
 }
 
+#define FOR_WORDS ", which lacks words that <qemu:override> stands in for"
+
+void
+viommuHostCheckLibvirt(GPtrArray *verdicts, unsigned libvirt)
+{
+    viommuVerdict *verdict = add(verdicts, "H10", PEER_TITLE);
+    g_autoptr(GError) error = NULL;
+
+    if (viommuPlacementFitsLibvirt(libvirt, &error))
+        verdict->hint = g_strdup_printf("libvirt %u.%u%s", libvirt / 1000, libvirt % 1000,
+                                        libvirt < VIOMMU_LIBVIRT_NATIVE ? FOR_WORDS : "");
+    else
+        judge(verdict, VIOMMU_VERDICT_FAIL, error->message, NULL);
+}
+
 void
 viommuHostCheckPeer(GPtrArray *verdicts, unsigned libvirt, unsigned qemu)
 {
@@ -400,7 +415,7 @@ viommuHostCheckPeer(GPtrArray *verdicts, unsigned libvirt, unsigned qemu)
     } else {
         verdict->hint = g_strdup_printf("libvirt %u.%u%s QEMU %u.%u", libvirt / 1000, libvirt % 1000,
                                         libvirt < VIOMMU_LIBVIRT_NATIVE
-                                            ? ", which lacks words that <qemu:override> stands in for;"
+                                            ? FOR_WORDS ";"
                                             : ",",
                                         qemu / 1000, qemu % 1000);
     }

@@ -36,6 +36,9 @@ GPtrArray *viommuHostCheckNew(void);
 /* Adds what libvirt and the QEMU that it runs can do (H10), with versions as 1000 * major + minor, 0: not known. */
 void viommuHostCheckPeer(GPtrArray *verdicts, unsigned libvirt, unsigned qemu);
 
+/* The same of a libvirt that is not here to be asked, 1000 * major + minor. */
+void viommuHostCheckLibvirt(GPtrArray *verdicts, unsigned libvirt);
+
 /* The same where libvirt cannot be reached: @why. */
 void viommuHostCheckNoPeer(GPtrArray *verdicts, const char *why);
 

@@ -379,6 +379,16 @@ viommuInputQemu(const viommuInput *input, unsigned *ret_qemu, GError **error)
     return true;
 }
 
+bool
+viommuInputLibvirt(const viommuInput *input, unsigned *ret_libvirt, GError **error)
+{
+    viommuLibvirtVersions versions;
+    bool good = getVersions(input, &versions, error);
+
+    *ret_libvirt = versions.libvirt;
+    return good;
+}
+
 viommuPlacement *
 viommuInputPlace(viommuInput *input, GError **error)
 {
@@ -401,10 +411,15 @@ viommuInputPlace(viommuInput *input, GError **error)
 }
 
 bool
+viommuInputFitLibvirt(const viommuInput *input, viommuPlacement *placement, GError **error)
+{
+    unsigned libvirt;
+
+    return viommuInputLibvirt(input, &libvirt, error) && viommuPlacementFit(placement, libvirt, error);
+}
+
+bool
 viommuInputFit(const viommuInput *input, viommuPlacement *placement, GError **error)
 {
-    viommuLibvirtVersions versions;
-
-    return viommuInputFitEmulator(input, placement, error) && getVersions(input, &versions, error) &&
-           viommuPlacementFit(placement, versions.libvirt, error);
+    return viommuInputFitEmulator(input, placement, error) && viommuInputFitLibvirt(input, placement, error);
 }

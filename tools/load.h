@@ -67,6 +67,9 @@ bool viommuInputLoad(viommuInput *input, GError **error);
  * 1000 * major + minor; 0: not known, or one that libvirt and versions say nothing of. False only with @error set. */
 bool viommuInputQemu(const viommuInput *input, unsigned *ret_qemu, GError **error);
 
+/* The same of libvirt; 0: not known. */
+bool viommuInputLibvirt(const viommuInput *input, unsigned *ret_libvirt, GError **error);
+
 /* The same for a second domain, of which nothing else is read than for the first, @other, which is loaded and has to
  * outlive it. No policy asks for it. */
 bool viommuInputLoadBeside(viommuInput *input, viommuInput *other, GError **error);
@@ -77,5 +80,8 @@ bool viommuInputLoadBeside(viommuInput *input, viommuInput *other, GError **erro
 viommuPlacement *viommuInputPlace(viommuInput *input, GError **error);
 
 /* Lets @placement, which is not refused, speak to the libvirt of the options or else of the connection; an older one
- * may be refused, and so is an emulator whose words libvirt does not have. */
+ * may be refused. */
+bool viommuInputFitLibvirt(const viommuInput *input, viommuPlacement *placement, GError **error);
+
+/* That, and refuses an emulator whose words libvirt does not have. */
 bool viommuInputFit(const viommuInput *input, viommuPlacement *placement, GError **error);

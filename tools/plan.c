@@ -23,6 +23,11 @@ cmdPlan(const viommuOptions *opts, char **args, GString *out, GError **error)
     placement = viommuInputPlace(input, error);
     if (!placement)
         return VIOMMU_EXIT_UNREACHABLE;
+    if (!placement->refused && viommuDomainIsRequest(input->dom) && !viommuInputFitLibvirt(input, placement, error))
+        return VIOMMU_EXIT_REFUSED;
+    if (placement->byArguments && !opts->quiet)
+        viommuReport(VIOMMU_SEVERITY_NOTE, "for this libvirt buses and ports are arguments of QEMU, with numbers of "
+                                           "their own");
     if (strcmp(opts->format, "json") == 0) {
         viommuPlanShowJSON(placement, out);
     } else {
@@ -42,8 +47,8 @@ const viommuCmd viommuCmdPlan = {
     .args = "DOMAIN.xml",
     .help = "show where a domain's host devices go, and why",
     .formats = "text|json|dot",
-    .options = VIOMMU_OPTION_NETWORK | VIOMMU_OPTION_POLICY | VIOMMU_OPTION_QEMU_VERSION |
-               VIOMMU_OPTION_EMULATOR | VIOMMU_OPTION_PROBE | VIOMMU_OPTION_DIFF,
+    .options = VIOMMU_OPTION_NETWORK | VIOMMU_OPTION_POLICY | VIOMMU_OPTION_LIBVIRT_VERSION |
+               VIOMMU_OPTION_QEMU_VERSION | VIOMMU_OPTION_EMULATOR | VIOMMU_OPTION_PROBE | VIOMMU_OPTION_DIFF,
     .minArgs = 1,
     .maxArgs = 1,
     .run = cmdPlan,

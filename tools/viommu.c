@@ -71,7 +71,7 @@ static const struct {
     { VIOMMU_OPTION_DIFF,
       { "diff", 0, 0, G_OPTION_ARG_FILENAME, &given.diff,
         "show what changes for a guest that has the domain OLD.xml", "OLD.xml" } },
-    { VIOMMU_OPTION_LIBVIRT_VERSION | VIOMMU_OPTION_DIFF,
+    { VIOMMU_OPTION_LIBVIRT_VERSION,
       { "libvirt-version", 0, 0, G_OPTION_ARG_STRING, &given.libvirtVersion,
         "version of the libvirt that will read the result", "VERSION" } },
     { VIOMMU_OPTION_QEMU_VERSION,
@@ -346,8 +346,6 @@ readValues(const viommuCmd *cmd, viommuOptions *opts)
                                cmd->formats);
     if (given.diff && g_strcmp0(given.format, "dot") == 0)
         return g_strdup("a difference has no format 'dot', but text|json");
-    if ((cmd->options & VIOMMU_OPTION_DIFF) && given.libvirtVersion && !given.diff)
-        return g_strdup("--libvirt-version counts with --diff only: a plan is the same for all");
     opts->format = given.format ? given.format : g_intern_string(formats[0]);
     if (given.emulator && given.qemuVersion)
         return g_strdup("--emulator tells the version of QEMU: leave out --qemu-version, or --emulator");

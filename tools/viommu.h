@@ -33,7 +33,7 @@ typedef enum {
     VIOMMU_OPTION_EMULATOR = 1 << 10,
     VIOMMU_OPTION_AFFECT = 1 << 11,
     VIOMMU_OPTION_DRY_ATTACH = 1 << 12,
-    VIOMMU_OPTION_DIFF = 1 << 13, /* with it --libvirt-version, which goes with nothing else there */
+    VIOMMU_OPTION_DIFF = 1 << 13,
     VIOMMU_OPTION_QMP = 1 << 14, /* --qmp, in place of the argument */
     VIOMMU_OPTION_DRY_DEFINE = 1 << 15,
 } viommuOptionSet;

@@ -11,6 +11,7 @@ static void (*const classes[])(viommuChecker *checker) = {
     viommuCheckBuses,   viommuCheckAddresses, viommuCheckIOMMUs, viommuCheckPlacement,
     viommuCheckSpares,  viommuCheckFeatures,  viommuCheckBypass, viommuCheckMachine,
     viommuCheckDevices, viommuCheckHardware,  viommuCheckHost,   viommuCheckArguments,
+    viommuCheckLibvirt,
 };
 
 void

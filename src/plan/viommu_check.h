@@ -14,6 +14,7 @@ typedef struct {
     const virSMMUTopology *host; /* NULL: unknown. Details of the domain's devices are loaded */
     const GPtrArray *users;      /* of viommuDeviceUser, of running domains; NULL: unknown */
     unsigned qemu;               /* that is to run it, 1000 * major + minor; 0: the newest that is known */
+    unsigned libvirt;            /* that is to read it, in the same way; 0: one that has all words */
     bool saving;                 /* say, too, that it can be neither migrated nor saved */
     bool later;                  /* the domain is not to start now: others may use its devices meanwhile (V20) */
 } viommuCheckContext;

@@ -117,6 +117,7 @@ void viommuCheckAddresses(viommuChecker *checker); /* V25 */
 void viommuCheckIOMMUs(viommuChecker *checker);    /* V06-V09, V11 */
 void viommuCheckPlacement(viommuChecker *checker); /* V01, V03-V05 */
 void viommuCheckArguments(viommuChecker *checker); /* V01 for an older libvirt */
+void viommuCheckLibvirt(viommuChecker *checker);   /* V13 for one */
 void viommuCheckSpares(viommuChecker *checker);    /* V22 */
 void viommuCheckFeatures(viommuChecker *checker);  /* V12, V13, V24 */
 void viommuCheckBypass(viommuChecker *checker);    /* V23 */
