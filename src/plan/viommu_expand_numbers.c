@@ -72,17 +72,9 @@ expandOrderDevices(const expandState *state, const viommuVSMMU *vsmmu)
 
 /* Where @device was, or NULL: on a port of the arguments. */
 static const viommuViewPlace *
-findBefore(const numbering *work, const viommuDevice *device)
+findBefore(const numbering *work, const viommuPlanDevice *device)
 {
-    size_t i;
-
-    for (i = 0; work->view && i < work->view->places->len; i++) {
-        const viommuViewPlace *place = g_ptr_array_index(work->view->places, i);
-
-        if (place->device == device)
-            return place->bus && place->bus->busNr > 0 && place->stepCount == 2 ? place : NULL;
-    }
-    return NULL;
+    return viommuViewArgumentPlace(work->view, device->device);
 }
 
 /* The bus that @vsmmu had: that of the first of its devices. No other vSMMU had it, as all devices of a bus were
@@ -93,7 +85,7 @@ findBus(const numbering *work, const GPtrArray *devices, GHashTable *claimed)
     size_t i;
 
     for (i = 0; i < devices->len; i++) {
-        const viommuViewPlace *place = findBefore(work, ((viommuPlanDevice *)g_ptr_array_index(devices, i))->device);
+        const viommuViewPlace *place = findBefore(work, g_ptr_array_index(devices, i));
 
         if (place && g_hash_table_add(claimed, (void *)place->bus))
             return place->bus;
@@ -108,7 +100,7 @@ keepPlaces(const numbering *work, const GPtrArray *devices, const viommuViewBus 
     size_t i;
 
     for (i = 0; i < devices->len; i++) {
-        const viommuViewPlace *place = findBefore(work, ((viommuPlanDevice *)g_ptr_array_index(devices, i))->device);
+        const viommuViewPlace *place = findBefore(work, g_ptr_array_index(devices, i));
         unsigned number = place ? (place->steps[0] & 7u) * EXPAND_SLOTS + (place->steps[0] >> 3) : PLACES;
 
         places[i] = PLACES;

@@ -174,14 +174,18 @@ hasRoom(const planState *state, const viommuVSMMU *vsmmu)
            countDevices(state, vsmmu) < PLAN_CMDQV_DEVICES_MAX;
 }
 
+/* @kept: it is one that the guest had. */
 static viommuVSMMU *
-addVSMMU(planState *state, planGroup *group)
+addVSMMU(planState *state, planGroup *group, bool kept)
 {
     unsigned index = planTakeIndex(state, group->request->line);
 
     if (!index)
         return NULL;
-    if (group->vsmmus->len)
+    if (group->vsmmus->len && kept)
+        planReason(state, "P12", group->smmu->name, "a further vSMMU, on expander bus %u, as the guest had several",
+                   index);
+    else if (group->vsmmus->len)
         planReason(state, "P9", group->smmu->name,
                    "a further vSMMU, on expander bus %u: one with cmdqv='on' has room for %d devices",
                    index, PLAN_CMDQV_DEVICES_MAX);
@@ -244,8 +248,26 @@ findOrAddPort(planState *state, planGroup *group, unsigned line, viommuVSMMU **r
             return addNewPort(state, vsmmu, line);
         }
     }
-    *ret_vsmmu = addVSMMU(state, group);
+    *ret_vsmmu = addVSMMU(state, group, false);
     return *ret_vsmmu ? addNewPort(state, *ret_vsmmu, line) : NULL;
+}
+
+/* A port for @item where its neighbours of before are, or on a bus of its own if it is the first of them. */
+static viommuPlanPort *
+addPortBeside(planState *state, planGroup *group, const planDevice *item, viommuVSMMU **ret_vsmmu)
+{
+    size_t i;
+
+    for (i = 0; i < group->devices->len; i++) {
+        const planDevice *other = g_ptr_array_index(group->devices, i);
+
+        if (!other->where || other->before != item->before || !hasRoom(state, other->where))
+            continue;
+        *ret_vsmmu = other->where;
+        return addNewPort(state, other->where, item->device->line);
+    }
+    *ret_vsmmu = addVSMMU(state, group, true);
+    return *ret_vsmmu ? addNewPort(state, *ret_vsmmu, item->device->line) : NULL;
 }
 
 static void
@@ -261,8 +283,9 @@ settle(planState *state, planDevice *item, viommuVSMMU *vsmmu, const viommuPlanP
                    item->device->addr.bus, port->controller);
 }
 
+/* @before: those that were on that bus of QEMU's arguments; NULL: all that are left. */
 static bool
-placeGroup(planState *state, planGroup *group)
+placeDevices(planState *state, planGroup *group, const viommuViewBus *before)
 {
     size_t i;
     size_t j;
@@ -272,9 +295,10 @@ placeGroup(planState *state, planGroup *group)
         viommuVSMMU *vsmmu = NULL;
         viommuPlanPort *port;
 
-        if (item->where)
+        if (item->where || (before && item->before != before))
             continue;
-        port = findOrAddPort(state, group, item->device->line, &vsmmu);
+        port = before ? addPortBeside(state, group, item, &vsmmu)
+                      : findOrAddPort(state, group, item->device->line, &vsmmu);
         if (!port)
             return false;
         port->spare = false;
@@ -287,6 +311,21 @@ placeGroup(planState *state, planGroup *group)
         }
     }
     return true;
+}
+
+/* Where nothing is noted of the places, as buses are no controllers for an older libvirt, what was below one vSMMU
+ * stays together. */
+static bool
+placeGroup(planState *state, planGroup *group, const viommuView *view)
+{
+    bool anew = group->vsmmus->len == 0;
+    size_t i;
+
+    for (i = 0; anew && view && i < view->buses->len; i++) {
+        if (!placeDevices(state, group, g_ptr_array_index(view->buses, i)))
+            return false;
+    }
+    return placeDevices(state, group, NULL);
 }
 
 /* Spare ports that @vsmmu is to have; one without any device has at least one. */
@@ -370,7 +409,7 @@ fillSparePorts(planState *state, planGroup *group)
     size_t j;
 
     if (group->devices->len == 0 && group->vsmmus->len == 0) {
-        if (!addVSMMU(state, group))
+        if (!addVSMMU(state, group, false))
             return false;
         planReason(state, "P2", group->smmu->name, "a vSMMU without device, as the request says");
     }
@@ -484,9 +523,23 @@ listDevices(planState *state)
     }
 }
 
+static void
+findBefore(planState *state, const viommuView *view)
+{
+    size_t i;
+
+    for (i = 0; i < state->devices->len; i++) {
+        planDevice *item = g_ptr_array_index(state->devices, i);
+        const viommuViewPlace *place = viommuViewArgumentPlace(view, item->device);
+
+        item->before = place ? place->bus : NULL;
+    }
+}
+
 bool
 planPlaceDevices(planState *state)
 {
+    g_autoptr(viommuView) view = state->dom->madeArguments ? viommuViewNew(state->dom, NULL) : NULL;
     size_t i;
 
     if (!planClaimBuses(state))
@@ -495,13 +548,14 @@ planPlaceDevices(planState *state)
         takePorts(state, g_ptr_array_index(state->plan->vsmmus, i));
     markOccupied(state);
     findPartners(state);
+    findBefore(state, view);
     for (i = 0; i < state->groups->len; i++)
         dropSurplus(state, g_ptr_array_index(state->groups, i));
     planMarkIndexes(state);
     for (i = 0; i < state->groups->len; i++) {
         planGroup *group = g_ptr_array_index(state->groups, i);
 
-        if (!placeGroup(state, group))
+        if (!placeGroup(state, group, view))
             return false;
         dropEmpty(state, group);
         if (!fillSparePorts(state, group))

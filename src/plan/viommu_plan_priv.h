@@ -5,6 +5,7 @@
 #pragma once
 
 #include "viommu_plan.h"
+#include "viommu_view.h"
 
 #define PLAN_INDEX_MAX 255     /* bus in a PCI address has 8 bits */
 #define PLAN_SLOTS 32
@@ -27,6 +28,7 @@ typedef struct {
     bool kept;               /* addr is the one in the domain */
     unsigned functionKept;   /* function in the guest that the user asked for */
     bool multifunction;
+    const viommuViewBus *before; /* where arguments of QEMU had it; NULL: nowhere. Valid while devices are placed */
     unsigned partners;       /* number of the set of functions that share one slot; 0: alone */
 } planDevice;
 

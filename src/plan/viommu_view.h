@@ -56,6 +56,10 @@ viommuView *viommuViewNew(const viommuDomain *dom, const virSMMUTopology *host);
 void viommuViewFree(viommuView *view);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(viommuView, viommuViewFree)
 
+/* The place of @device on a port that an earlier expansion wrote as an argument of QEMU, if @view (NULL: nothing) is of
+ * such a domain; NULL: it has none. Borrowed. */
+const viommuViewPlace *viommuViewArgumentPlace(const viommuView *view, const viommuDevice *device);
+
 /* The number of the bus that @place is on; -1: not known. */
 int viommuViewNumber(const viommuViewPlace *place);
 

@@ -162,3 +162,17 @@ viewReadArguments(viewState *state)
             readSeat(state, alias, viommuXMLChildNS(node, VIOMMU_NS_QEMU, "frontend"));
     }
 }
+
+const viommuViewPlace *
+viommuViewArgumentPlace(const viommuView *view, const viommuDevice *device)
+{
+    size_t i;
+
+    for (i = 0; view && i < view->places->len; i++) {
+        const viommuViewPlace *place = g_ptr_array_index(view->places, i);
+
+        if (place->device == device)
+            return place->bus && place->bus->busNr > 0 && place->stepCount == 2 ? place : NULL;
+    }
+    return NULL;
+}
