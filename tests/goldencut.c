@@ -241,8 +241,9 @@ isIOMMU(const cutDocument *doc, const cutElement *elem)
 static bool
 isAround(const cutDocument *doc, size_t at)
 {
-    static const char *const properties[] = { "pref64-reserve", "io-reserve", "iommufd", "bus", "addr", "multifunction",
-                                              "accel", "cmdqv", "ats", "ssidsize", "ril", "oas", NULL };
+    static const char *const properties[] = { "pref64-reserve", "mem-reserve", "io-reserve", "iommufd", "bus", "addr",
+                                              "multifunction", "accel", "cmdqv", "ats", "ssidsize", "ril",
+                                              "oas", NULL };
     const cutElement *elem = g_ptr_array_index(doc->elements, at);
     const cutElement *next = at + 1 < doc->elements->len ? g_ptr_array_index(doc->elements, at + 1) : NULL;
     g_autofree char *name = attribute(elem, "name");

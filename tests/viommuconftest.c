@@ -731,24 +731,28 @@ static void
 testReserves(void)
 {
     static const uint64_t reserves[] = { 0, 1, UINT64_C(1) << 52, 3, 0, 0 };
+    static const uint64_t mem[] = { 0, 4096, 0, 7, 0, 9 };
     g_autoptr(viommuDomain) dom = parse(
         "<domain type='kvm' xmlns:q='" VIOMMU_NS_QEMU "'><devices>"
         "<controller type='pci' index='1' model='pcie-expander-bus'/>"
-        "<controller type='pci' index='2' model='pcie-root-port'/>"
-        "<controller type='pci' index='3' model='pcie-root-port'><alias name='mine'/></controller>"
-        "<controller type='pci' index='4' model='pcie-root-port'><alias name='ua-mine'/></controller>"
+        "<controller type='pci' index='2' model='pcie-root-port'><target memReserve='4'/></controller>"
+        "<controller type='pci' index='3' model='pcie-root-port'><target memReserve='4 '/><alias name='mine'/></controller>"
+        "<controller type='pci' index='4' model='pcie-root-port'><target memReserve='4'/><alias name='ua-mine'/></controller>"
         "<controller type='pci' index='5' model='pcie-root-port'/>"
         "<controller type='pci' index='6' model='pcie-root-port'/></devices><q:override>"
         RESERVE("pci.1", "pref64-reserve", "9") RESERVE("pci.2", "pref64-reserve", "1")
         RESERVE("mine", "pref64-reserve", "9") RESERVE("pci.3", "pref64-reserve", "4503599627370496")
         RESERVE("pci.4", "pref64-reserve", "9") RESERVE("ua-mine", "pref64-reserve", "3")
+        RESERVE("ua-mine", "mem-reserve", "7") RESERVE("pci.6", "io-reserve", "5")
         RESERVE("pci.5", "pref64-reserve", "4503599627370497") RESERVE("pci.6", "mem-reserve", "9")
         "</q:override></domain>");
     size_t i;
 
     g_assert_cmpuint(dom->controllers->len, ==, G_N_ELEMENTS(reserves));
-    for (i = 0; i < dom->controllers->len; i++)
+    for (i = 0; i < dom->controllers->len; i++) {
         g_assert_cmpuint(controller(dom, i)->keeps.pref64, ==, reserves[i]);
+        g_assert_cmpuint(controller(dom, i)->keeps.mem, ==, mem[i]);
+    }
 }
 
 static void

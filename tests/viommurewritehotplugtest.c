@@ -417,7 +417,7 @@ testWindows(void)
 {
     static const char small[] =
         "viommu: V22: hostdev '0002:03:00.0' needs a 64-bit window of 32768 KiB, and no free root port below its vSMMU "
-        "keeps one that large (the guest would move the windows of its neighbours, and a running device loses its BARs); "
+        "keeps as much (the guest would move the windows of its neighbours, and a running device loses its BARs); "
         "to fix it, define the domain with the device in it, or with <placement sparePorts='1' pref64Reserve='32768'/> in "
         "its request, and start it anew";
     testWorld world = testWorldOf("grace");
@@ -471,7 +471,7 @@ testWindowsTaken(void)
                  "<interface type='network'><source network='fast'/>" ADDRESS("0x04") "</interface>");
 }
 
-/* Only 64-bit prefetchable BARs of endpoints are in those windows. */
+/* All other BARs are in the window below 4 GiB, which is judged in the same way. */
 static void
 testOtherBars(void)
 {
@@ -480,19 +480,30 @@ testOtherBars(void)
         "= 0x0000124002000000 0x0000124003ffffff 0x0000000000140204", /* not prefetchable */
         "= 0x0000124002000000 0x0000124003ffffff 0x0000000000042208", /* of 32 bits */
     };
+    static const char small[] =
+        "viommu: V22: hostdev '0002:03:00.0' needs a window below 4 GiB of 32768 KiB, and no free root port below its "
+        "vSMMU keeps as much (the guest would move the windows of its neighbours, and a running device loses its BARs); "
+        "to fix it, define the domain with the device in it, or with <placement sparePorts='1' memReserve='32768'/> in "
+        "its request, and start it anew";
     testWorld world = testWorldOf("grace");
     g_autofree char *domain = testPlace(
         &world, HEAD DEVICE("2", "1") "<iommu model='smmuv3' nested='yes'><placement sparePorts='1' pref64Reserve='2048'/>"
                 "</iommu>" TAIL);
     g_autofree char *running = testChange(domain, "<domain type='kvm'", "<domain type='kvm' id='1'");
+    g_autofree char *large = testChange(running, " memReserve='2048'/>", " memReserve='32768'/>");
+    g_autofree char *unknown = testChange(running, " memReserve='2048'/>", "/>");
     g_autofree char *manifest = testManifest("grace");
     size_t i;
 
-    world.live = running;
     for (i = 0; i < G_N_ELEMENTS(others); i++) {
         g_autofree char *changed = testChange(manifest, bar, others[i]);
 
         world.manifest = changed;
+        world.live = running;
+        testRefuses(&world, ATTACH, LIVE, DEVICE("2", "3"), small);
+        world.live = large;
+        testReplaces(&world, ATTACH, LIVE, DEVICE("2", "3"), DEVICE_AT("2", "3", "0x03"));
+        world.live = unknown;
         testReplaces(&world, ATTACH, LIVE, DEVICE("2", "3"), DEVICE_AT("2", "3", "0x03"));
     }
 }

@@ -91,6 +91,11 @@ appendPort(GString *text, const viommuPlanPort *port)
         g_string_append(text, ", reserves ");
         viommuPlanAppendBytes(text, port->keeps.pref64);
     }
+    if (port->keeps.mem) {
+        g_string_append(text, " and ");
+        viommuPlanAppendBytes(text, port->keeps.mem);
+        g_string_append(text, " below 4 GiB");
+    }
     if (!port->generated)
         g_string_append(text, ", as written");
 }
@@ -310,6 +315,28 @@ jsonDevices(JsonBuilder *json, const viommuVSMMU *vsmmu)
     json_builder_end_array(json);
 }
 
+/* What spare ports keep, in KiB as in <placement>. */
+static void
+jsonWindows(JsonBuilder *json, const viommuVSMMU *vsmmu)
+{
+    size_t i;
+
+    json_builder_set_member_name(json, "sparePortWindows");
+    json_builder_begin_array(json);
+    for (i = 0; i < vsmmu->ports->len; i++) {
+        const viommuPlanPort *port = g_ptr_array_index(vsmmu->ports, i);
+
+        if (!port->spare)
+            continue;
+        json_builder_begin_object(json);
+        viommuJsonNumber(json, "controller", port->controller);
+        viommuJsonNumber(json, "pref64Reserve", (int64_t)(port->keeps.pref64 / 1024));
+        viommuJsonNumber(json, "memReserve", (int64_t)(port->keeps.mem / 1024));
+        json_builder_end_object(json);
+    }
+    json_builder_end_array(json);
+}
+
 static void
 jsonVSMMU(JsonBuilder *json, const viommuPlan *plan, const viommuVSMMU *vsmmu)
 {
@@ -343,6 +370,7 @@ jsonVSMMU(JsonBuilder *json, const viommuPlan *plan, const viommuVSMMU *vsmmu)
             json_builder_add_int_value(json, port->controller);
     }
     json_builder_end_array(json);
+    jsonWindows(json, vsmmu);
     json_builder_end_object(json);
 }
 

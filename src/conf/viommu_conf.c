@@ -161,6 +161,7 @@ controllerParse(const viommuXML *xml, xmlNode *node, GError **error)
     const xmlNode *hole = viommuXMLChild(node, "pcihole64");
     g_autofree char *numaNode = viommuXMLContent(viommuXMLChild(target, "node"));
     const char *index = viommuXMLAttr(node, "index");
+    const char *memReserve = viommuXMLAttr(target, "memReserve");
     unsigned value;
 
     controller->node = node;
@@ -170,6 +171,8 @@ controllerParse(const viommuXML *xml, xmlNode *node, GError **error)
     controller->busNr = viommuConfAttrInt(target, "busNr", 255);
     controller->chassis = viommuConfAttrInt(target, "chassis", 255);
     controller->port = viommuConfAttrInt(target, "port", 255);
+    if (memReserve && viommuConfParseNumber(memReserve, G_MAXUINT, &value))
+        controller->keeps.mem = (uint64_t)value * 1024;
     controller->numaNode = VIOMMU_UNSET;
     if (numaNode)
         controller->numaNode = viommuConfParseNumber(numaNode, 65535, &value) ? (int)value : VIOMMU_BAD;
@@ -531,7 +534,7 @@ overrideDevices(viommuDomain *dom, const char *alias, const xmlNode *frontend)
 bool
 viommuIsReserve(const char *name)
 {
-    static const char *const properties[] = { VIOMMU_RESERVE_PREF64, VIOMMU_RESERVE_IO, NULL };
+    static const char *const properties[] = { VIOMMU_RESERVE_PREF64, VIOMMU_RESERVE_MEM, VIOMMU_RESERVE_IO, NULL };
 
     return g_strv_contains(properties, name);
 }
@@ -563,14 +566,16 @@ overridePort(viommuDomain *dom, const char *alias, const xmlNode *frontend)
 
     for (node = viommuXMLChildNS(frontend, VIOMMU_NS_QEMU, "property"); node;
          node = viommuXMLNextNS(node, VIOMMU_NS_QEMU, "property")) {
+        const char *name = viommuXMLAttr(node, "name");
         const char *value = viommuXMLAttr(node, "value");
 
-        if (!value || g_strcmp0(viommuXMLAttr(node, "name"), VIOMMU_RESERVE_PREF64) != 0 ||
-            !g_ascii_string_to_unsigned(value, 10, 0, RESERVE_MAX, &size, NULL))
+        if (!name || !value || !g_ascii_string_to_unsigned(value, 10, 0, RESERVE_MAX, &size, NULL))
             continue;
-        port = findPort(dom, alias);
-        if (port)
+        port = viommuIsReserve(name) ? findPort(dom, alias) : NULL;
+        if (port && strcmp(name, VIOMMU_RESERVE_PREF64) == 0)
             port->keeps.pref64 = size;
+        else if (port && strcmp(name, VIOMMU_RESERVE_MEM) == 0)
+            port->keeps.mem = size;
     }
 }
 

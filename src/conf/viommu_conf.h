@@ -27,6 +27,10 @@
 #define VIOMMU_RESERVE_MIN 2048u
 #define VIOMMU_RESERVE_MAX G_MAXUINT
 
+/* The same of <placement memReserve>: QEMU's "virt" has 0x10000000 to 0x3efeffff for PCI below 4 GiB (VIRT_PCIE_MMIO in
+ * hw/arm/virt.c), and no larger power of two stands there at a multiple of its size. */
+#define VIOMMU_MEM_RESERVE_MAX (256u * 1024)
+
 /* Values of the attributes of <driver>: on and off as 1 and 0, numbers as themselves, or one of these. */
 enum {
     VIOMMU_UNSET = -1, /* not there */
@@ -63,6 +67,7 @@ typedef struct {
 
 /* QEMU's properties for them (hw/pci-bridge/gen_pcie_root_port.c). */
 #define VIOMMU_RESERVE_PREF64 "pref64-reserve"
+#define VIOMMU_RESERVE_MEM "mem-reserve"
 #define VIOMMU_RESERVE_IO "io-reserve"
 
 typedef enum {
@@ -144,6 +149,12 @@ typedef struct {
     int oas;      /* bits, 44 or 48 */
 } viommuFeatures;
 
+/* The windows of each spare port that <placement> asks for, in KiB; 0: not said. */
+typedef struct {
+    unsigned pref64KiB; /* pref64Reserve */
+    unsigned memKiB;    /* memReserve */
+} viommuReserve;
+
 /* One <iommu> as it stands. */
 typedef struct {
     xmlNode *node;
@@ -155,7 +166,7 @@ typedef struct {
     viommuFeatures features;
     char *source;          /* <source smmu=>, NULL: none */
     unsigned sparePorts;   /* <placement sparePorts>, 0 if absent */
-    unsigned reserveKiB;   /* <placement pref64Reserve>, 0 if absent */
+    viommuReserve reserve;
     bool allSMMUs;         /* <placement smmus='all'> */
     bool foreign;          /* has attributes of other models (intremap, caching_mode, ...) */
     bool overridden;       /* accel and features of it are set by <qemu:override> */
@@ -170,7 +181,7 @@ typedef struct {
     bool kept;             /* it stands in our metadata */
     viommuFeatures features; /* VIOMMU_AUTO where nothing was said */
     unsigned sparePorts;
-    unsigned reserveKiB;   /* of each spare port; 0: not said */
+    viommuReserve reserve;
     bool allSMMUs;
     int pciBus;            /* the expander bus that it names (viommu dialect), or VIOMMU_UNSET */
 } viommuRequest;

@@ -22,7 +22,7 @@ static const struct {
     { "viommu:ats", "ats" },             { "viommu:ril", "ril" },
     { "viommu:ssidsize", "ssidsize" },   { "viommu:oas", "oas" },
     { "viommu:spare_ports", "sparePorts" }, { "viommu:pref64_reserve", "pref64Reserve" },
-    { "viommu:smmus", "smmus" },
+    { "viommu:mem_reserve", "memReserve" }, { "viommu:smmus", "smmus" },
 };
 
 typedef struct {
@@ -219,7 +219,7 @@ static void
 readWords(viommuDomain *dom, GHashTable *flavor, viommuIOMMU *request)
 {
     viommuConfReadFeatures(getSpec, flavor, &request->features, dom->strays);
-    viommuConfReadPlacement(getSpec, flavor, &request->sparePorts, &request->reserveKiB, &request->allSMMUs,
+    viommuConfReadPlacement(getSpec, flavor, &request->sparePorts, &request->reserve, &request->allSMMUs,
                             dom->strays);
     nameSpecs(dom->strays);
 }

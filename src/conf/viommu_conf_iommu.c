@@ -163,7 +163,7 @@ static void
 findMisspelt(viommuIOMMU *iommu, const viommuXML *xml, const xmlNode *node)
 {
     static const char *const own[] = { "model", "nested", NULL };
-    static const char *const placement[] = { "sparePorts", "pref64Reserve", "smmus", NULL };
+    static const char *const placement[] = { "sparePorts", "pref64Reserve", "memReserve", "smmus", NULL };
     static const char *const source[] = { "smmu", NULL };
     size_t first = iommu->strays->len;
     const xmlNode *elem;
@@ -233,23 +233,31 @@ viommuConfReadFeatures(viommuConfTextFunc get, const void *data, viommuFeatures 
     }
 }
 
+static void
+readReserve(viommuConfTextFunc get, const void *data, const char *name, unsigned max, unsigned *ret_kib,
+            GPtrArray *strays)
+{
+    unsigned line;
+    const char *text = get(data, name, &line);
+
+    if (text && (!viommuConfParseNumber(text, max, ret_kib) || *ret_kib < VIOMMU_RESERVE_MIN)) {
+        viommuConfAddStray(strays, line, name, text, NULL);
+        *ret_kib = 0;
+    }
+}
+
 void
 viommuConfReadPlacement(viommuConfTextFunc get, const void *data, unsigned *ret_sparePorts,
-                        unsigned *ret_reserveKiB, bool *ret_allSMMUs, GPtrArray *strays)
+                        viommuReserve *ret_reserve, bool *ret_allSMMUs, GPtrArray *strays)
 {
     unsigned line;
     const char *ports = get(data, "sparePorts", &line);
-    const char *reserve;
     const char *smmus;
 
     if (ports && !viommuConfParseNumber(ports, 255, ret_sparePorts))
         viommuConfAddStray(strays, line, "sparePorts", ports, NULL);
-    reserve = get(data, "pref64Reserve", &line);
-    if (reserve && (!viommuConfParseNumber(reserve, VIOMMU_RESERVE_MAX, ret_reserveKiB) ||
-                    *ret_reserveKiB < VIOMMU_RESERVE_MIN)) {
-        viommuConfAddStray(strays, line, "pref64Reserve", reserve, NULL);
-        *ret_reserveKiB = 0;
-    }
+    readReserve(get, data, "pref64Reserve", VIOMMU_RESERVE_MAX, &ret_reserve->pref64KiB, strays);
+    readReserve(get, data, "memReserve", VIOMMU_MEM_RESERVE_MAX, &ret_reserve->memKiB, strays);
     smmus = get(data, "smmus", &line);
     if (g_strcmp0(smmus, "all") == 0)
         *ret_allSMMUs = true;
@@ -279,7 +287,7 @@ readWords(viommuIOMMU *iommu, const viommuXML *xml, const xmlNode *driver, const
     attrSource places = { xml, placement };
 
     viommuConfReadFeatures(getAttr, &features, &iommu->features, iommu->strays);
-    viommuConfReadPlacement(getAttr, &places, &iommu->sparePorts, &iommu->reserveKiB, &iommu->allSMMUs, iommu->strays);
+    viommuConfReadPlacement(getAttr, &places, &iommu->sparePorts, &iommu->reserve, &iommu->allSMMUs, iommu->strays);
 }
 
 viommuIOMMU *
@@ -362,7 +370,7 @@ viommuConfAddRequest(viommuDomain *dom, const viommuIOMMU *iommu)
     request->smmu = g_strdup(iommu->source);
     request->features = iommu->features;
     request->sparePorts = iommu->sparePorts;
-    request->reserveKiB = iommu->reserveKiB;
+    request->reserve = iommu->reserve;
     request->allSMMUs = iommu->allSMMUs;
     request->pciBus = iommu->pciBus;
     for (i = 0; i < G_N_ELEMENTS(values); i++) {

@@ -53,7 +53,7 @@ typedef const char *(*viommuConfTextFunc)(const void *data, const char *name, un
 void viommuConfReadFeatures(viommuConfTextFunc get, const void *data, viommuFeatures *ret_features,
                             GPtrArray *strays);
 void viommuConfReadPlacement(viommuConfTextFunc get, const void *data, unsigned *ret_sparePorts,
-                             unsigned *ret_reserveKiB, bool *ret_allSMMUs, GPtrArray *strays);
+                             viommuReserve *ret_reserve, bool *ret_allSMMUs, GPtrArray *strays);
 
 /* Adds what @iommu asks for; what it does not say is automatic. */
 void viommuConfAddRequest(viommuDomain *dom, const viommuIOMMU *iommu);

@@ -7,7 +7,7 @@
 
 #include <string.h>
 
-#define KIB 1024
+#define KIB UINT64_C(1024)
 #define ANEW "define the domain with the device in it, and start it anew"
 #define CANNOT_PLUG ANEW "; libvirt 12.1 can plug"
 
@@ -151,12 +151,12 @@ cannotPlug(const viommuDomain *dom)
     return remedy;
 }
 
-/* What the device needs that an earlier expansion noted for @port: so large its window was made when the guest
+/* What the device needs that an earlier expansion noted for @port: so large its windows were made when the guest
  * started. */
-static uint64_t
+static viommuWindows
 notedNeed(const viommuDomain *dom, const virSMMUTopology *host, unsigned port)
 {
-    uint64_t need = 0;
+    viommuWindows need = { 0 };
     size_t i, j;
 
     for (i = 0; i < dom->placed->len; i++) {
@@ -170,43 +170,82 @@ notedNeed(const viommuDomain *dom, const virSMMUTopology *host, unsigned port)
             if (one->controller == port && one->device && virPCIAddrParse(one->device, &addr))
                 found = virSMMUTopologyFindDevice(host, &addr);
             if (found)
-                need = MAX(need, viommuWindowsOf(found).pref64);
+                need = viommuWindowsOf(found);
         }
     }
     return need;
 }
 
-/* Takes from @ports those that are known to keep less than @need in the running guest. */
+/* Is a window known to be smaller than @need? @keeps 0: it is not known what was kept. */
+static bool
+isSmall(uint64_t keeps, uint64_t noted, uint64_t need)
+{
+    return keeps && keeps < need && noted < need;
+}
+
+/* Does @port keep less than @need in the running guest, as far as that is known? */
+static bool
+isTooSmall(const viommuDomain *dom, const virSMMUTopology *host, unsigned port, const viommuWindows *need)
+{
+    const viommuController *there = viommuDomainFindController(dom, port);
+    viommuWindows noted = notedNeed(dom, host, port);
+
+    return there && (isSmall(there->keeps.pref64, noted.pref64, need->pref64) ||
+                     isSmall(there->keeps.mem, noted.mem, need->mem));
+}
+
+/* Takes from @ports those that are too small for @need. */
 static void
-dropSmall(GArray *ports, const viommuDomain *dom, const virSMMUTopology *host, uint64_t need)
+dropSmall(GArray *ports, const viommuDomain *dom, const virSMMUTopology *host, const viommuWindows *need)
 {
     guint i;
 
     for (i = 0; i < ports->len;) {
-        unsigned index = g_array_index(ports, unsigned, i);
-        const viommuController *port = viommuDomainFindController(dom, index);
-        uint64_t reserve = port ? port->keeps.pref64 : 0;
-
-        if (reserve && reserve < need && notedNeed(dom, host, index) < need)
+        if (isTooSmall(dom, host, g_array_index(ports, unsigned, i), need))
             g_array_remove_index(ports, i);
         else
             i++;
     }
 }
 
-static void
-refuseSmall(const viommuDevice *dev, uint64_t need, GPtrArray *findings)
+/* "pref64Reserve='32768' memReserve='4096'", of what @need has. Free with g_free. */
+static char *
+formatReserves(const viommuWindows *need)
 {
+    GString *text = g_string_new(NULL);
+
+    if (need->pref64)
+        g_string_append_printf(text, " pref64Reserve='%" G_GUINT64_FORMAT "'",
+                               MAX((guint64)(need->pref64 / KIB), VIOMMU_RESERVE_MIN));
+    if (need->mem > VIOMMU_RESERVE_MIN * KIB)
+        g_string_append_printf(text, " memReserve='%" G_GUINT64_FORMAT "'", (guint64)(need->mem / KIB));
+    return g_string_free(text, FALSE);
+}
+
+/* "a 64-bit window of 32768 KiB and one below 4 GiB of 4096 KiB". Free with g_free. */
+static char *
+formatNeed(const viommuWindows *need)
+{
+    if (need->pref64 && need->mem <= VIOMMU_RESERVE_MIN * KIB)
+        return g_strdup_printf("a 64-bit window of %" G_GUINT64_FORMAT " KiB", (guint64)(need->pref64 / KIB));
+    if (!need->pref64)
+        return g_strdup_printf("a window below 4 GiB of %" G_GUINT64_FORMAT " KiB", (guint64)(need->mem / KIB));
+    return g_strdup_printf("a 64-bit window of %" G_GUINT64_FORMAT " KiB and one below 4 GiB of %" G_GUINT64_FORMAT
+                           " KiB", (guint64)(need->pref64 / KIB), (guint64)(need->mem / KIB));
+}
+
+static void
+refuseSmall(const viommuDevice *dev, const viommuWindows *need, const char *ports, GPtrArray *findings)
+{
+    g_autofree char *reserves = formatReserves(need);
+    g_autofree char *what = formatNeed(need);
     g_autofree char *remedy = g_strdup_printf(
-        "define the domain with the device in it, or with <placement sparePorts='1' pref64Reserve='%" G_GUINT64_FORMAT
-        "'/> in its request, and start it anew",
-        (guint64)need / KIB);
+        "define the domain with the device in it, or with <placement sparePorts='1'%s/> in its request, and start it "
+        "anew", reserves);
 
     viommuFindingsAdd(findings, "V22", VIOMMU_SEVERITY_ERROR, dev->line,
                       "the guest would move the windows of its neighbours, and a running device loses its BARs", remedy,
-                      "%s needs a 64-bit window of %" G_GUINT64_FORMAT
-                      " KiB, and no free root port below its vSMMU keeps one that large",
-                      dev->what, (guint64)need / KIB);
+                      "%s needs %s, and %s", dev->what, what, ports);
 }
 
 static void
@@ -217,7 +256,6 @@ findHostPorts(GArray *ports, const viommuDomain *dom, const virSMMUTopology *hos
     const virSMMU *smmu = found ? found->smmu : NULL;
     const char *cannot = cannotPlug(dom);
     g_autofree char *remedy = NULL;
-    uint64_t need;
     unsigned count;
 
     if (!smmu || smmu->kind != VIR_SMMU_KIND_SMMUV3) {
@@ -232,10 +270,11 @@ findHostPorts(GArray *ports, const viommuDomain *dom, const virSMMUTopology *hos
         count = addFreeOf(ports, dom, host, dev, NULL);
     /* Of a network it is not known which one comes; and one that comes with the guest gets its window from firmware. */
     if (ports->len && !dev->network && viommuXMLAttr(dom->root, "id")) {
-        need = viommuWindowsOf(found).pref64;
-        dropSmall(ports, dom, host, need);
+        viommuWindows need = viommuWindowsOf(found);
+
+        dropSmall(ports, dom, host, &need);
         if (!ports->len)
-            refuseSmall(dev, need, findings);
+            refuseSmall(dev, &need, "no free root port below its vSMMU keeps as much", findings);
         return;
     }
     if (ports->len)

@@ -20,11 +20,13 @@ typedef struct {
 /* What our metadata holds (viommu_expand_metadata.c writes it). */
 static const struct {
     const char *name;
-    const char *attrs[11];
+    const char *attrs[12];
     const char *children[4];
 } metadata[] = {
     { "domain", { NULL }, { "request", "vsmmu", "made" } },
-    { "request", { "smmu", "pciBus", "cmdqv", "ats", "ril", "ssidsize", "oas", "sparePorts", "pref64Reserve", "smmus" },
+    { "request",
+      { "smmu", "pciBus", "cmdqv", "ats", "ril", "ssidsize", "oas", "sparePorts", "pref64Reserve", "memReserve",
+        "smmus" },
       { NULL } },
     { "vsmmu", { "smmu", "controller", "own" }, { "port" } },
     { "port", { "controller", "device", "own" }, { NULL } },

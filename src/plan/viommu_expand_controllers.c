@@ -25,16 +25,27 @@ formatExpander(const viommuVSMMU *vsmmu)
                            "</controller>", vsmmu->controller, target, vsmmu->slot);
 }
 
+/* <target memReserve=> of a port that keeps a window below 4 GiB, in KiB; NULL: none. libvirt has it since 10.3, and
+ * ports only where it has pciBus, since 11.10. */
+static char *
+formatMemReserve(const viommuPlanPort *port)
+{
+    return port->keeps.mem ? g_strdup_printf("%" G_GUINT64_FORMAT, (guint64)port->keeps.mem / 1024) : NULL;
+}
+
 static char *
 formatPort(const viommuPlanPort *port, unsigned bus)
 {
+    g_autofree char *memReserve = formatMemReserve(port);
+
     return g_strdup_printf("<controller type='pci' index='%u' model='pcie-root-port'>\n"
                            "  <model name='pcie-root-port'/>\n"
-                           "  <target chassis='%u' port='0x%x'/>\n"
+                           "  <target chassis='%u' port='0x%x'%s%s%s/>\n"
                            "  <address type='pci' domain='0x0000' bus='0x%02x' slot='0x%02x' "
                            "function='0x%x'%s/>\n"
-                           "</controller>", port->controller, port->chassis, port->port, bus, port->slot,
-                           port->function, port->multifunction ? " multifunction='on'" : "");
+                           "</controller>", port->controller, port->chassis, port->port,
+                           memReserve ? " memReserve='" : "", memReserve ? memReserve : "", memReserve ? "'" : "",
+                           bus, port->slot, port->function, port->multifunction ? " multifunction='on'" : "");
 }
 
 static bool
@@ -48,11 +59,14 @@ sameExpander(const viommuController *there, const viommuVSMMU *vsmmu)
 static bool
 samePort(const viommuController *there, const viommuPlanPort *port, unsigned bus)
 {
+    g_autofree char *memReserve = formatMemReserve(port);
+
     return there->model == VIOMMU_PCI_ROOT_PORT && there->hasAddr && there->addr.bus == bus &&
            there->addr.slot == port->slot && there->addr.function == port->function &&
            there->addr.multifunction == port->multifunction &&
            (there->chassis == VIOMMU_UNSET || there->chassis == (int)port->chassis) &&
-           (there->port == VIOMMU_UNSET || there->port == (int)port->port);
+           (there->port == VIOMMU_UNSET || there->port == (int)port->port) &&
+           g_strcmp0(viommuXMLAttr(viommuXMLChild(there->node, "target"), "memReserve"), memReserve) == 0;
 }
 
 /* An expander bus of the user's: only what is missing is added; @slot 0: not the address. */

@@ -99,8 +99,10 @@ formatIOMMU(const expandState *state, const viommuVSMMU *vsmmu, const viommuIOMM
     g_string_append(out, "/>\n");
     if (ours) {
         g_string_append_printf(out, "  <placement sparePorts='%u'", countSpare(vsmmu));
-        if (vsmmu->reserveKiB)
-            g_string_append_printf(out, " pref64Reserve='%u'", vsmmu->reserveKiB);
+        if (vsmmu->reserve.pref64KiB)
+            g_string_append_printf(out, " pref64Reserve='%u'", vsmmu->reserve.pref64KiB);
+        if (vsmmu->reserve.memKiB)
+            g_string_append_printf(out, " memReserve='%u'", vsmmu->reserve.memKiB);
         g_string_append_printf(out, "/>\n  <source smmu='%s'/>\n", name);
     }
     appendForeign(out, state, there);
@@ -137,7 +139,8 @@ sameIOMMU(const expandState *state, const viommuIOMMU *there, const viommuVSMMU 
         there->accel != (state->plan->accel ? 1 : VIOMMU_UNSET))
         return false;
     if (ours && (g_strcmp0(there->source, vsmmu->smmu->name) != 0 ||
-                 there->sparePorts != countSpare(vsmmu) || there->reserveKiB != vsmmu->reserveKiB || there->allSMMUs))
+                 there->sparePorts != countSpare(vsmmu) || there->reserve.pref64KiB != vsmmu->reserve.pref64KiB ||
+                 there->reserve.memKiB != vsmmu->reserve.memKiB || there->allSMMUs))
         return false;
     return sameValue(state, there->features.cmdqv, planned->cmdqv) &&
            sameValue(state, there->features.ats, planned->ats) &&

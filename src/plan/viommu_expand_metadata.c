@@ -41,8 +41,10 @@ appendRequest(GString *out, const viommuRequest *request, bool withBus)
     appendFeature(out, "oas", request->features.oas, true);
     if (request->sparePorts)
         g_string_append_printf(out, " sparePorts=\"%u\"", request->sparePorts);
-    if (request->reserveKiB)
-        g_string_append_printf(out, " pref64Reserve=\"%u\"", request->reserveKiB);
+    if (request->reserve.pref64KiB)
+        g_string_append_printf(out, " pref64Reserve=\"%u\"", request->reserve.pref64KiB);
+    if (request->reserve.memKiB)
+        g_string_append_printf(out, " memReserve=\"%u\"", request->reserve.memKiB);
     if (request->allSMMUs)
         g_string_append(out, " smmus=\"all\"");
     g_string_append(out, "/>");

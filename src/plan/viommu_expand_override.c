@@ -71,6 +71,15 @@ portAlias(const viommuDomain *dom, unsigned index)
     return g_strdup_printf("pci.%u", index);
 }
 
+/* Does the user's own port have libvirt's word for the window below 4 GiB? Those of viommu do. */
+static bool
+saysMemReserve(const viommuDomain *dom, unsigned index)
+{
+    const viommuController *there = viommuDomainFindController(dom, index);
+
+    return there && viommuXMLAttr(viommuXMLChild(there->node, "target"), "memReserve");
+}
+
 static void
 wantWindows(const expandState *state, const viommuVSMMU *vsmmu, GPtrArray *wanted)
 {
@@ -83,6 +92,9 @@ wantWindows(const expandState *state, const viommuVSMMU *vsmmu, GPtrArray *wante
         if (alias)
             want(wanted, alias, VIOMMU_RESERVE_PREF64, "unsigned",
                  g_strdup_printf("%" G_GUINT64_FORMAT, (guint64)port->keeps.pref64), !port->generated);
+        if (alias && port->keeps.mem && !port->generated && !saysMemReserve(state->dom, port->controller))
+            want(wanted, alias, VIOMMU_RESERVE_MEM, "unsigned",
+                 g_strdup_printf("%" G_GUINT64_FORMAT, (guint64)port->keeps.mem), true);
         if (alias && port->noIO)
             want(wanted, alias, VIOMMU_RESERVE_IO, "unsigned", g_strdup("0"), !port->generated);
     }

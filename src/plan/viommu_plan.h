@@ -57,7 +57,7 @@ typedef struct {
     int node;             /* guest NUMA cell, -1: none */
     bool generated;       /* the expander bus is viommu's */
     viommuFeatures features; /* VIOMMU_AUTO: left to QEMU */
-    unsigned reserveKiB;  /* what spare ports were asked to keep, 0: nothing was said */
+    viommuReserve reserve; /* what spare ports were asked to keep */
     unsigned vcmdqs;      /* of the SMMU's CMDQV, if it may have some and they are known; else 0 */
     unsigned streamSlots; /* the same: the devices that these can serve */
     GPtrArray *ports;     /* of viommuPlanPort, by place on the bus */

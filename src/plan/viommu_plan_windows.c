@@ -13,80 +13,157 @@
 #define WINDOW_MIN (512 * GIB)
 /* Left in it for what stands on pcie.0. */
 #define WINDOW_REST GIB
+/* What QEMU's "virt" has for PCI below 4 GiB (VIRT_PCIE_MMIO in hw/arm/virt.c), and what is left there for pcie.0. */
+#define MEM_SIZE (0x2eff0000ull)
+#define MEM_REST (64 * MIB)
 /* A window that lets Linux place the BARs of a hotplugged NVMe or NIC without moving its neighbours. */
 #define RESERVE_MIN (2 * MIB)
 
-/* What a spare port below @vsmmu keeps: as was asked, or enough for any device that its SMMU has. */
-static uint64_t
-spareWindow(const viommuVSMMU *vsmmu)
+/* What the ports of one root bus, or the root buses of a guest, take of a window. */
+typedef struct {
+    uint64_t sum;
+    uint64_t largest; /* a power of two */
+} windowSum;
+
+/* The two windows of a root bus, or of the guest. */
+typedef struct {
+    windowSum pref64;
+    windowSum mem;
+} windowSums;
+
+/* Firmware makes a power of two of every window (OvmfPkg/PciHotPlugInitDxe of EDK II). */
+static void
+addWindow(windowSum *to, uint64_t size)
 {
-    uint64_t largest = RESERVE_MIN;
+    uint64_t window = size ? viommuWindowRound(size) : 0;
+
+    to->sum += window;
+    to->largest = MAX(to->largest, window);
+}
+
+/* Firmware gives each root bus a window of its own, which begins where the largest of its devices can; so what follows
+ * that one takes as much again (MdeModulePkg/Bus/Pci/PciHostBridgeDxe of EDK II). */
+static void
+addBus(windowSum *to, const windowSum *bus)
+{
+    if (bus->largest)
+        to->sum += (bus->sum + bus->largest - 1) / bus->largest * bus->largest;
+    to->largest = MAX(to->largest, bus->largest);
+}
+
+/* What a spare port below @vsmmu keeps: as was asked, or enough for any device that its SMMU has. */
+static viommuWindows
+spareWindows(const viommuVSMMU *vsmmu)
+{
+    viommuWindows keeps = { .pref64 = RESERVE_MIN, .mem = RESERVE_MIN };
     size_t i;
 
-    if (vsmmu->reserveKiB)
-        return vsmmu->reserveKiB * KIB;
     for (i = 0; i < vsmmu->smmu->devices->len; i++) {
         const virSMMUDevice *host = g_ptr_array_index(vsmmu->smmu->devices, i);
+        viommuWindows need = viommuWindowsOf(host);
 
-        if (!host->bridge)
-            largest = MAX(largest, viommuWindowsOf(host).pref64);
+        if (host->bridge)
+            continue;
+        keeps.pref64 = MAX(keeps.pref64, need.pref64);
+        keeps.mem = MAX(keeps.mem, need.mem);
     }
-    return largest;
+    if (vsmmu->reserve.pref64KiB)
+        keeps.pref64 = vsmmu->reserve.pref64KiB * KIB;
+    if (vsmmu->reserve.memKiB)
+        keeps.mem = vsmmu->reserve.memKiB * KIB;
+    return keeps;
 }
 
-/* What a spare port has kept stays, as the device that it was for can come back to the host. */
-static uint64_t
-keptWindow(const planState *state, const viommuVSMMU *vsmmu, const viommuPlanPort *port)
+/* What a spare port has kept stays, as the device that it was for can come back to the host; and so does what the user
+ * wrote for a port. */
+static viommuWindows
+chooseWindows(const planState *state, const viommuVSMMU *vsmmu, const viommuPlanPort *port,
+              const viommuWindows *coming)
 {
     const viommuController *there = planFindController(state, port->controller);
+    viommuWindows keeps = *coming;
 
-    return there && !vsmmu->reserveKiB ? there->keeps.pref64 : 0;
+    if (there && !vsmmu->reserve.pref64KiB)
+        keeps.pref64 = MAX(keeps.pref64, there->keeps.pref64);
+    if (there && !port->generated && there->keeps.mem)
+        keeps.mem = there->keeps.mem;
+    else if (there && !vsmmu->reserve.memKiB)
+        keeps.mem = MAX(keeps.mem, there->keeps.mem);
+    return keeps;
 }
 
-/* What all devices below @vsmmu need. Firmware gives each root bus a window of its own, which begins where the largest
- * of its devices can; so what follows that one takes as much again (MdeModulePkg/Bus/Pci/PciHostBridgeDxe of EDK II).
- * *@largest becomes the window of the largest, if it is larger. */
-static uint64_t
-vsmmuWindow(planState *state, viommuVSMMU *vsmmu, uint64_t *largest)
+/* Windows for the ports below @vsmmu; true if one of them is spare. */
+static bool
+keepWindows(planState *state, viommuVSMMU *vsmmu)
 {
-    uint64_t sum = 0;
-    uint64_t own = 1;
-    uint64_t least = 0; /* that a port keeps */
-    uint64_t coming;
+    viommuWindows coming;
+    bool spare = false;
     size_t i;
 
-    vsmmu->reserveKiB = planFindRequest(state, vsmmu->smmu, vsmmu->controller)->reserveKiB;
-    coming = spareWindow(vsmmu);
+    vsmmu->reserve = planFindRequest(state, vsmmu->smmu, vsmmu->controller)->reserve;
+    coming = spareWindows(vsmmu);
     for (i = 0; i < vsmmu->ports->len; i++) {
         viommuPlanPort *port = g_ptr_array_index(vsmmu->ports, i);
 
         if (!port->spare)
             continue;
-        least = RESERVE_MIN;
+        spare = true;
         port->noIO = true;
-        port->keeps.pref64 = MAX(coming, keptWindow(state, vsmmu, port));
-        sum += port->keeps.pref64;
-        own = MAX(own, viommuWindowRound(port->keeps.pref64));
+        port->keeps = chooseWindows(state, vsmmu, port, &coming);
     }
-    for (i = 0; i < vsmmu->devices->len; i++) {
-        const viommuPlanDevice *dev = g_ptr_array_index(vsmmu->devices, i);
-        uint64_t window = MAX(viommuWindowsOf(dev->host).pref64, least);
-
-        sum += window;
-        own = MAX(own, window);
-    }
-    for (i = 0; least && i < vsmmu->ports->len; i++) {
+    for (i = 0; spare && i < vsmmu->ports->len; i++) {
         viommuPlanPort *port = g_ptr_array_index(vsmmu->ports, i);
 
-        if (!port->keeps.pref64)
-            port->keeps.pref64 = least;
+        if (!port->spare)
+            port->keeps.pref64 = RESERVE_MIN;
     }
-    if (least)
+    if (spare)
         planReason(state, "P6", vsmmu->smmu->name,
-                   "ports keep a 64-bit window (pref64-reserve), so that hotplug does not move the BARs "
-                   "of their neighbours; spare ones no I/O space (io-reserve), of which all ports share 64 KiB");
-    *largest = MAX(*largest, own);
-    return (sum + own - 1) / own * own;
+                   "ports keep a 64-bit window (pref64-reserve), spare ones also one below 4 GiB (memReserve), so that "
+                   "hotplug does not move the BARs of their neighbours; spare ones keep no I/O space (io-reserve), of "
+                   "which all ports share 64 KiB");
+    return spare;
+}
+
+/* What all ports below @vsmmu take. */
+static void
+addVSMMU(windowSums *to, const viommuVSMMU *vsmmu, bool spare)
+{
+    windowSums bus = { 0 };
+    size_t i;
+
+    for (i = 0; i < vsmmu->ports->len; i++) {
+        const viommuPlanPort *port = g_ptr_array_index(vsmmu->ports, i);
+
+        if (!port->spare)
+            continue;
+        addWindow(&bus.pref64, port->keeps.pref64);
+        addWindow(&bus.mem, port->keeps.mem);
+    }
+    for (i = 0; i < vsmmu->devices->len; i++) {
+        viommuWindows need = viommuWindowsOf(((viommuPlanDevice *)g_ptr_array_index(vsmmu->devices, i))->host);
+
+        addWindow(&bus.pref64, MAX(need.pref64, spare ? RESERVE_MIN : 0));
+        addWindow(&bus.mem, MAX(need.mem, RESERVE_MIN));
+    }
+    addBus(&to->pref64, &bus.pref64);
+    addBus(&to->mem, &bus.mem);
+}
+
+/* Below 4 GiB the guest has one window of one size. Without spare ports it is the firmware's alone. */
+static bool
+checkMem(planState *state, const windowSum *mem, const viommuVSMMU *spare)
+{
+    uint64_t need = mem->sum + MAX(mem->largest, MEM_REST);
+
+    if (!spare || need <= MEM_SIZE)
+        return true;
+    planRefuse(state, "V19", planFindRequest(state, spare->smmu, spare->controller)->line,
+               "firmware would leave devices without BARs",
+               "write a smaller memReserve in <placement> (in KiB, at least 2048), or fewer sparePorts",
+               "the windows below 4 GiB that ports keep add up to %u MiB with what firmware needs, and the guest "
+               "has %u", (unsigned)(need / MIB), (unsigned)(MEM_SIZE / MIB));
+    return false;
 }
 
 bool
@@ -94,15 +171,25 @@ planSizeWindow(planState *state)
 {
     const viommuController *root = viommuDomainFindRoot(state->dom);
     uint64_t user = root ? root->hole64KiB * KIB : 0;
-    uint64_t largest = WINDOW_REST; /* what is in front of the first: pcie.0 */
-    uint64_t need = 0;
+    const viommuVSMMU *spare = NULL; /* the first with a spare port */
+    windowSums sums = { 0 };
+    uint64_t need;
     size_t i;
 
     if (state->dom->ownsHole64)
         user = state->dom->userHole64KiB * KIB;
-    for (i = 0; i < state->plan->vsmmus->len; i++)
-        need += vsmmuWindow(state, g_ptr_array_index(state->plan->vsmmus, i), &largest);
-    need = viommuWindowRound(need + largest);
+    for (i = 0; i < state->plan->vsmmus->len; i++) {
+        viommuVSMMU *vsmmu = g_ptr_array_index(state->plan->vsmmus, i);
+        bool some = keepWindows(state, vsmmu);
+
+        addVSMMU(&sums, vsmmu, some);
+        if (some && !spare)
+            spare = vsmmu;
+    }
+    if (!checkMem(state, &sums.mem, spare))
+        return false;
+    /* The largest once more for what is in front of the first: pcie.0. */
+    need = viommuWindowRound(sums.pref64.sum + MAX(sums.pref64.largest, WINDOW_REST));
     if (root && (root->hole64Bad || (user && (user < WINDOW_MIN || viommuWindowRound(user) != user)))) {
         planRefuse(state, "V19", root->line, "highmem-mmio-size is not a power of 2, or lower than 512 GiB",
                    "remove <pcihole64>; viommu writes it where it is needed",

@@ -91,6 +91,8 @@ allowedValues(const char *name)
         { "spare_ports", "write a number from 0 to 255" },
         { "pref64Reserve", "write a number of KiB from 2048 to 4294967295" },
         { "pref64_reserve", "write a number of KiB from 2048 to 4294967295" },
+        { "memReserve", "write a number of KiB from 2048 to 262144" },
+        { "mem_reserve", "write a number of KiB from 2048 to 262144" },
         { "smmus", "write 'assigned' or 'all'" },
     };
     const char *word = g_str_has_prefix(name, SPEC_PREFIX) ? name + strlen(SPEC_PREFIX) : name;

@@ -82,6 +82,7 @@ qemuViommuBusAddPort(GPtrArray *buses, const viommuDomain *dom, unsigned parent,
     bus->port = port->port;
     bus->keeps = port->keeps;
     bus->noIO = port->noIO;
+    bus->generated = port->generated;
 }
 
 /* libvirt's number for a port that has none. */
@@ -195,19 +196,33 @@ driverOf(viommuPCIModel model)
     return NULL;
 }
 
-/* <target hotplug= memReserve=> of a port that the user wrote; memReserve is in KiB. */
+/* <target hotplug= memReserve=> of a port, in which memReserve is in KiB: as the user wrote it, or as the plan has it
+ * for a port of its own. */
 static void
-setTarget(JsonObject *props, const xmlNode *node)
+setTarget(JsonObject *props, const qemuViommuBus *bus)
 {
-    const xmlNode *target = viommuXMLChild(node, "target");
+    const xmlNode *target = viommuXMLChild(bus->xml, "target");
     const char *hotplug = viommuXMLAttr(target, "hotplug");
     const char *reserve = viommuXMLAttr(target, "memReserve");
 
     if (hotplug)
         json_object_set_boolean_member(props, "hotplug", g_str_equal(hotplug, "on"));
-    if (reserve)
-        json_object_set_int_member(props, "mem-reserve",
-                                   (gint64)(g_ascii_strtoull(reserve, NULL, 10) * 1024));
+    if (bus->generated && bus->keeps.mem)
+        json_object_set_int_member(props, VIOMMU_RESERVE_MEM, (gint64)bus->keeps.mem);
+    else if (reserve && !bus->generated)
+        json_object_set_int_member(props, VIOMMU_RESERVE_MEM, (gint64)(g_ascii_strtoull(reserve, NULL, 10) * 1024));
+}
+
+/* Windows for which libvirt has no word, and what a port of the user's does not say. */
+static void
+setWindows(JsonObject *props, const qemuViommuBus *bus)
+{
+    if (bus->keeps.pref64)
+        json_object_set_int_member(props, VIOMMU_RESERVE_PREF64, (gint64)bus->keeps.pref64);
+    if (bus->keeps.mem && !json_object_has_member(props, VIOMMU_RESERVE_MEM))
+        json_object_set_int_member(props, VIOMMU_RESERVE_MEM, (gint64)bus->keeps.mem);
+    if (bus->noIO)
+        json_object_set_int_member(props, VIOMMU_RESERVE_IO, 0);
 }
 
 void
@@ -243,14 +258,11 @@ writeBus(GPtrArray *buses, qemuViommuBus *bus, const viommuDomain *dom, GPtrArra
     json_object_set_string_member(props, "id", bus->id);
     if (bus->node >= 0)
         json_object_set_int_member(props, "numa_node", bus->node);
-    setTarget(props, bus->xml);
+    setTarget(props, bus);
     parentName = qemuViommuBusName(dom, bus->addr.bus);
     qemuViommuBusesFixAddress(buses, &bus->addr);
     qemuViommuSetAddress(props, parentName, &bus->addr);
-    if (bus->keeps.pref64)
-        json_object_set_int_member(props, VIOMMU_RESERVE_PREF64, (gint64)bus->keeps.pref64);
-    if (bus->noIO)
-        json_object_set_int_member(props, VIOMMU_RESERVE_IO, 0);
+    setWindows(props, bus);
     qemuViommuArgsAddJSON(args, "-device", props);
 }
 

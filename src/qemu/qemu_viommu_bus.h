@@ -21,6 +21,7 @@ typedef struct {
     unsigned port;           /* of ports */
     viommuWindows keeps;     /* of ports */
     bool noIO;               /* the same: no I/O space */
+    bool generated;          /* a port of the plan's own */
     const xmlNode *xml;      /* NULL: not in the domain */
     unsigned line;           /* of xml, 0: none */
     char *id;                /* QEMU's name for it and for its bus */
