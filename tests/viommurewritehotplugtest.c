@@ -420,6 +420,11 @@ testWindows(void)
         "keeps as much (the guest would move the windows of its neighbours, and a running device loses its BARs); "
         "to fix it, define the domain with the device in it, or with <placement sparePorts='1' pref64Reserve='32768'/> in "
         "its request, and start it anew";
+    static const char addressed[] =
+        "viommu: V22: hostdev '0002:03:00.0' needs a 64-bit window of 32768 KiB, and the port of its address, 3, keeps less "
+        "(the guest would move the windows of its neighbours, and a running device loses its BARs); to fix it, define the "
+        "domain with the device in it, or with <placement sparePorts='1' pref64Reserve='32768'/> in its request, and start "
+        "it anew";
     testWorld world = testWorldOf("grace");
     g_autofree char *domain = testPlace(
         &world, HEAD DEVICE("2", "1") "<iommu model='smmuv3' nested='yes'><placement sparePorts='2' pref64Reserve='2048'/>"
@@ -435,21 +440,31 @@ testWindows(void)
     world.inactive = domain;
     testRefuses(&world, ATTACH, LIVE, DEVICE("2", "3"), small);
     testRefuses(&world, ATTACH, LIVE | CONFIG, DEVICE("2", "3"), small);
+    testRefuses(&world, ATTACH, LIVE, DEVICE_AT("2", "3", "0x03"), addressed);
+    testRefuses(&world, ATTACH, LIVE | CONFIG, DEVICE_AT("2", "3", "0x03"), addressed);
+    testPasses(&world, ATTACH, CONFIG, DEVICE_AT("2", "3", "0x03"), NULL);
+    testPasses(&world, ATTACH, LIVE, VF_AT("1", "0x03"), NULL);
     testReplaces(&world, ATTACH, CONFIG, DEVICE("2", "3"), DEVICE_AT("2", "3", "0x03"));
     /* 1 MiB */
     testReplaces(&world, ATTACH, LIVE, VF("1"), VF_AT("1", "0x03"));
     world.live = large;
     testReplaces(&world, ATTACH, LIVE, DEVICE("2", "3"), DEVICE_AT("2", "3", "0x04"));
+    testPasses(&world, ATTACH, LIVE, DEVICE_AT("2", "3", "0x04"), NULL);
     /* What was there at start made the window of its port. */
     world.live = left;
     testReplaces(&world, ATTACH, LIVE, DEVICE("2", "3"), DEVICE_AT("2", "3", "0x02"));
+    testPasses(&world, ATTACH, LIVE, DEVICE_AT("2", "3", "0x02"), NULL);
 }
 
 /* Ports that are not passed over in a running guest: one that is known to have been made for as large a device, one of
- * which nothing is known, and for a network, which may hand out a smaller one, any. */
+ * which nothing is known, and for a network one that is large enough for the VFs that it hands out. */
 static void
 testWindowsTaken(void)
 {
+#define TINY(ports)                                                                                                   \
+    "viommu: V22: interface on network 'fast' needs a 64-bit window of 1024 KiB, and " ports " (the guest would move " \
+    "the windows of its neighbours, and a running device loses its BARs); to fix it, define the domain with the "     \
+    "device in it, or with <placement sparePorts='1' pref64Reserve='2048'/> in its request, and start it anew"
     testWorld world = testWorldOf("grace");
     g_autofree char *domain = testPlace(
         &world, HEAD DEVICE("2", "1") DEVICE("2", "3")
@@ -457,6 +472,9 @@ testWindowsTaken(void)
     g_autofree char *running = testChange(domain, "<domain type='kvm'", "<domain type='kvm' id='1'");
     g_autofree char *gone = testChange(
         running, HOSTDEV SOURCE("2", "3", "0", "0") ADDRESS("0x03") "</hostdev>", "");
+    g_autofree char *tiny = testChange(
+        running, "'pci.4'><qemu:frontend><qemu:property name='pref64-reserve' type='unsigned' value='2097152'/>",
+        "'pci.4'><qemu:frontend><qemu:property name='pref64-reserve' type='unsigned' value='524288'/>");
     g_autofree char *unknown = testAdd(
         running, "<controller type='pci' index='9' model='pcie-root-port'>"
                  "<address type='pci' domain='0x0000' bus='0x01' slot='0x05' function='0x0'/></controller>");
@@ -469,6 +487,15 @@ testWindowsTaken(void)
     world.network = HOSTDEV_NETWORK;
     testReplaces(&world, ATTACH, LIVE, ON_NETWORK("fast"),
                  "<interface type='network'><source network='fast'/>" ADDRESS("0x04") "</interface>");
+    testPasses(&world, ATTACH, LIVE, "<interface type='network'><source network='fast'/>" ADDRESS("0x04") "</interface>",
+               NULL);
+    world.live = tiny;
+    testRefuses(&world, ATTACH, LIVE, ON_NETWORK("fast"),
+                TINY("no free root port below its vSMMU keeps as much"));
+    testRefuses(&world, ATTACH, LIVE,
+                "<interface type='network'><source network='fast'/>" ADDRESS("0x04") "</interface>",
+                TINY("the port of its address, 4, keeps less"));
+#undef TINY
 }
 
 /* All other BARs are in the window below 4 GiB, which is judged in the same way. */

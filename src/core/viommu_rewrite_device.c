@@ -337,6 +337,7 @@ chooseAddress(viommuRewrite *self, GArray *targets, viommuGuestAddr *ret_addr,
               viommuRewriteVerdict *ret_verdict)
 {
     g_autoptr(GPtrArray) findings = viommuFindingsNew();
+    g_autoptr(GPtrArray) addressed = viommuFindingsNew(); /* of what has an address already */
     g_autoptr(GArray) ports = NULL;
     bool needed = false;
     size_t i;
@@ -353,6 +354,8 @@ chooseAddress(viommuRewrite *self, GArray *targets, viommuGuestAddr *ret_addr,
             *ret_addr = same->addr;
             return same->hasAddr && !one->plugged.dev->hasAddr;
         }
+        if (self->kind == VIOMMU_REWRITE_ATTACH)
+            viommuAttachCheckAddress(one->plugged.dom, self->host->topo, one->plugged.dev, addressed);
         needed = needed || viommuAttachNeedsAddress(one->plugged.dom, one->plugged.dev);
         found = viommuAttachPorts(one->plugged.dom, self->host->topo, one->plugged.dev, findings);
         if (ports)
@@ -360,6 +363,8 @@ chooseAddress(viommuRewrite *self, GArray *targets, viommuGuestAddr *ret_addr,
         else
             ports = g_steal_pointer(&found);
     }
+    if (viommuFindingsHaveError(addressed))
+        return refuseWithoutLines(self, addressed, ret_verdict);
     if (!needed || self->kind == VIOMMU_REWRITE_UPDATE)
         return false;
     if (viommuFindingsHaveError(findings))

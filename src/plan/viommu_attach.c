@@ -151,6 +151,38 @@ cannotPlug(const viommuDomain *dom)
     return remedy;
 }
 
+static void
+addLeast(viommuWindows *least, const virSMMUDevice *vf, bool first)
+{
+    viommuWindows need = viommuWindowsOf(vf);
+
+    least->pref64 = first ? need.pref64 : MIN(least->pref64, need.pref64);
+    least->mem = first ? need.mem : MIN(least->mem, need.mem);
+}
+
+/* What @dev needs at least; false if that is not known. Of a network any VF of its PF may come, and the smallest
+ * counts. */
+static bool
+needOf(const virSMMUDevice *host, const viommuDevice *dev, viommuWindows *ret_need)
+{
+    virPCIAddr physfn = host->virtualFunction ? host->physfn : host->addr;
+    bool first = true;
+    size_t i;
+
+    *ret_need = viommuWindowsOf(host);
+    if (!dev->network)
+        return host->haveDetails;
+    for (i = 0; host->smmu && i < host->smmu->devices->len; i++) {
+        const virSMMUDevice *vf = g_ptr_array_index(host->smmu->devices, i);
+
+        if (!vf->haveDetails || !vf->virtualFunction || virPCIAddrCompare(&vf->physfn, &physfn) != 0)
+            continue;
+        addLeast(ret_need, vf, first);
+        first = false;
+    }
+    return !first;
+}
+
 /* What the device needs that an earlier expansion noted for @port: so large its windows were made when the guest
  * started. */
 static viommuWindows
@@ -248,6 +280,13 @@ refuseSmall(const viommuDevice *dev, const viommuWindows *need, const char *port
                       "%s needs %s, and %s", dev->what, what, ports);
 }
 
+/* Only in a running guest windows are what they are: what comes with the guest gets its own from firmware. */
+static bool
+isRunning(const viommuDomain *dom)
+{
+    return viommuXMLAttr(dom->root, "id");
+}
+
 static void
 findHostPorts(GArray *ports, const viommuDomain *dom, const virSMMUTopology *host,
               const viommuDevice *dev, GPtrArray *findings)
@@ -268,11 +307,11 @@ findHostPorts(GArray *ports, const viommuDomain *dom, const virSMMUTopology *hos
     /* What is plugged first decides for which SMMU an empty one stands. */
     if (!count)
         count = addFreeOf(ports, dom, host, dev, NULL);
-    /* Of a network it is not known which one comes; and one that comes with the guest gets its window from firmware. */
-    if (ports->len && !dev->network && viommuXMLAttr(dom->root, "id")) {
-        viommuWindows need = viommuWindowsOf(found);
+    if (ports->len && isRunning(dom)) {
+        viommuWindows need;
 
-        dropSmall(ports, dom, host, &need);
+        if (needOf(found, dev, &need))
+            dropSmall(ports, dom, host, &need);
         if (!ports->len)
             refuseSmall(dev, &need, "no free root port below its vSMMU keeps as much", findings);
         return;
@@ -343,6 +382,22 @@ viommuAttachPorts(const viommuDomain *dom, const virSMMUTopology *host, const vi
                           "libvirt would put %s below a vSMMU, as no other root port is free",
                           dev->what);
     return ports;
+}
+
+void
+viommuAttachCheckAddress(const viommuDomain *dom, const virSMMUTopology *host, const viommuDevice *dev,
+                         GPtrArray *findings)
+{
+    const virSMMUDevice *found = NULL;
+    g_autofree char *port = NULL;
+    viommuWindows need;
+
+    if (dev->kind == VIOMMU_DEVICE_ASSIGNED && dev->hasAddr && dev->haveSource && isRunning(dom))
+        found = virSMMUTopologyFindDevice(host, &dev->source);
+    if (!found || !needOf(found, dev, &need) || !isTooSmall(dom, host, dev->addr.bus, &need))
+        return;
+    port = g_strdup_printf("the port of its address, %u, keeps less", dev->addr.bus);
+    refuseSmall(dev, &need, port, findings);
 }
 
 bool

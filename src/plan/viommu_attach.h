@@ -21,6 +21,11 @@ bool viommuAttachMatters(const viommuDomain *dom);
 GArray *viommuAttachPorts(const viommuDomain *dom, const virSMMUTopology *host,
                           const viommuDevice *dev, GPtrArray *findings);
 
+/* Adds an error if @dev, a device of @dom that is to come to a running guest, has an address on a port whose windows
+ * are known to be too small for it. Details of the host devices of its SMMU must be loaded. */
+void viommuAttachCheckAddress(const viommuDomain *dom, const virSMMUTopology *host, const viommuDevice *dev,
+                              GPtrArray *findings);
+
 /* True if libvirt may put @dev where it should not be: a host device without address anywhere, and with one too if the
  * vSMMUs stand in arguments; an emulated one without address below a vSMMU with a free port. */
 bool viommuAttachNeedsAddress(const viommuDomain *dom, const viommuDevice *dev);
