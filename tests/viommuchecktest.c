@@ -122,6 +122,7 @@ readHost(const char *name, const viommuDomain *dom)
     g_autoptr(virSysfs) fs = NULL;
     g_autoptr(GError) error = NULL;
     virSMMUTopology *topo;
+    const GPtrArray *devices;
     size_t i;
 
     if (strcmp(name, "none") == 0)
@@ -129,13 +130,9 @@ readHost(const char *name, const viommuDomain *dom)
     fs = testHostRead(name);
     topo = virSMMUTopologyRead(fs, &error);
     g_assert_no_error(error);
-    for (i = 0; i < dom->devices->len; i++) {
-        const viommuDevice *device = g_ptr_array_index(dom->devices, i);
-        virSMMUDevice *host =
-            device->haveSource ? virSMMUTopologyFindDevice(topo, &device->source) : NULL;
-
-        if (host)
-            virSMMUTopologyLoadDetails(topo, fs, host, &error);
+    devices = virSMMUTopologyDevices(topo);
+    for (i = 0; i < devices->len; i++) {
+        virSMMUTopologyLoadDetails(topo, fs, g_ptr_array_index(devices, i), &error);
         g_assert_no_error(error);
     }
     return topo;

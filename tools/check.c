@@ -146,6 +146,7 @@ checkDomain(const viommuOptions *opts, const char *file, GString *out, GError **
     if (!viommuInputLoad(input, error) || !viommuInputQemu(input, &context.qemu, error) ||
         !viommuInputLibvirt(input, &context.libvirt, error))
         return VIOMMU_EXIT_UNREACHABLE;
+    viommuHostLoadComing(input->host, input->dom);
     context.host = input->host->topo;
     context.users = input->host->users;
     viommuCheckDomain(input->dom, &context, findings);

@@ -196,7 +196,7 @@ hasOwnPorts(const viommuDomain *dom)
 {
     size_t i;
 
-    for (i = 0; dom->requests->len && i < dom->controllers->len; i++) {
+    for (i = 0; i < dom->controllers->len; i++) {
         const viommuController *port = g_ptr_array_index(dom->controllers, i);
 
         if (port->model == VIOMMU_PCI_ROOT_PORT && viommuDomainFindExpander(dom, port->index) &&
