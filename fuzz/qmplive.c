@@ -14,13 +14,14 @@ static const char host[] = "sys/devices/platform/arm-smmu-v3.0/iommu/smmu3.0x000
                            "sys/class/iommu/smmu3.0x0000000005000000 -> "
                            "../../devices/platform/arm-smmu-v3.0/iommu/smmu3.0x0000000005000000\n"
                            "sys/devices/platform/arm-smmu-v3.0/iommu/smmu3.0x0000000005000000/devices/0002:01:00.0\n"
+                           "sys/devices/platform/arm-smmu-v3.0/numa_node = 0\n"
                            "sys/bus/pci/devices/0002:01:00.0 -> ../../../devices/pci0002:00/0002:01:00.0\n"
                            "sys/devices/pci0002:00/0002:01:00.0/numa_node = 0\n"
                            "sys/devices/pci0002:00/0002:01:00.0/iommu -> "
                            "../../platform/arm-smmu-v3.0/iommu/smmu3.0x0000000005000000\n";
 
 /* Where the input ends something is answered that goes on. */
-static const char *const others[] = { "{\"return\":[]}", "{\"return\":\"\"}", "{\"return\":false}" };
+static const char *const others[] = { "{\"return\":[]}", "{\"return\":\"\"}", "{\"return\":false}", "{\"return\":1}" };
 
 static void
 finish(qemuViommuWalk *walk)

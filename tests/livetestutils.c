@@ -106,6 +106,8 @@ testLiveMake(void)
         { LIST("/machine/peripheral-anon"), "{\"return\":[]}" },
         { LIST("/machine/unattached"), "{\"return\":[" CHILD("device[1]", "nvme") "]}" },
         { GET("e0", "parent_bus"), TEXT("/machine/unattached/device[0]/pcie.0") },
+        { GET("e0", "bus_nr"), "{\"return\":200}" },
+        { GET("e0", "numa_node"), "{\"return\":128}" },
         { GET("p0", "parent_bus"), TEXT("/machine/unattached/device[7]/e0") },
         { GET("d0", "parent_bus"), TEXT("/machine/peripheral/p0/p0") },
         { GET("d0", "iommufd"), TEXT("/objects/iommufd0") },

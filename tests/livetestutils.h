@@ -17,6 +17,8 @@
 #define CHILD(name, type) "{\"name\":\"" name "\",\"type\":\"child<" type ">\"}"
 #define TEXT(text) "{\"return\":\"" text "\"}"
 #define MISSING(class) "{\"error\":{\"class\":\"" class "\",\"desc\":\"it is not there\"}}"
+#define NODES(node) \
+    "{\"execute\":\"qom-get\",\"arguments\":{\"path\":\"/objects/ram-node" node "\",\"property\":\"host-nodes\"}}"
 
 /* SMMUs of livedata/emulated.sysfs. */
 #define SMMU_OF_2X "smmu3.0x000000000c020000"

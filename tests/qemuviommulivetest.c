@@ -158,6 +158,17 @@ static const struct {
     { GET("d0", "host"), "{\"error\":{}}", "not an answer of QEMU's monitor: an error without words" },
     { GET("d0", "host"), "{\"return\":null}", "not an answer of QEMU's monitor: no text" },
     { GET("d0", "host"), "{\"return\":[[]]}", "not an answer of QEMU's monitor: no text" },
+    { GET("e0", "bus_nr"), MISSING("GenericError"), NULL },
+    { GET("e0", "bus_nr"), TEXT("200"), "not an answer of QEMU's monitor: no number of a bus or node" },
+    { GET("e0", "bus_nr"), "{\"return\":256}", "not an answer of QEMU's monitor: no number of a bus or node" },
+    { GET("e0", "numa_node"), "{\"return\":-1}", "not an answer of QEMU's monitor: no number of a bus or node" },
+    { GET("e0", "numa_node"), "{\"return\":129}", "not an answer of QEMU's monitor: no number of a bus or node" },
+    { GET("e0", "numa_node"), MISSING("DeviceNotFound"),
+      "device 'e0' has left the guest while it was looked at: try again" },
+    { NODES("0"), MISSING("DeviceNotFound"), NULL },
+    { NODES("0"), "{\"return\":{}}", "not an answer of QEMU's monitor: no list of the host's nodes" },
+    { NODES("0"), "{\"return\":[[0]]}", "not an answer of QEMU's monitor: no number of a host's node" },
+    { NODES("0"), "{\"return\":[1024]}", "not an answer of QEMU's monitor: no number of a host's node" },
     { GET("s0", "accel"), TEXT("on"), "not an answer of QEMU's monitor: neither true nor false" },
     { TYPES("pci-device"), "{\"return\":{}}", "not an answer of QEMU's monitor: no list of types" },
     { TYPES("pci-device"), "{\"return\":[7]}", "not an answer of QEMU's monitor: no list of types" },
@@ -180,6 +191,8 @@ testAnswers(void)
         g_autoptr(GError) error = NULL;
         g_autoptr(qemuViommuLive) live = NULL;
 
+        if (strcmp(answered[i].command, NODES("0")) == 0)
+            testLiveSet(answers, GET("e0", "numa_node"), "{\"return\":0}");
         testLiveSet(answers, answered[i].command, answered[i].answer);
         live = testLiveWalk(answers, &error);
         g_assert_cmpstr(error ? error->message : NULL, ==, answered[i].error);

@@ -189,6 +189,121 @@ testTwoObjects(void)
                     "right\n");
 }
 
+/* ---- expander buses */
+
+#define D0(verdict) \
+    "device 'd0' (0000:21:00.0): smmu " SMMU_OF_2X ", vsmmu s0, bus e0, port p0, iommufd iommufd0: " verdict "\n"
+
+#define BEGINS(bus, number) \
+    "error: V10: expander bus '" bus "' begins at " number ", but 'pcie.0' needs the bus numbers up to " number "\n"
+
+static const struct {
+    unsigned below;  /* ports of e0 */
+    unsigned beside; /* of pcie.0 */
+    unsigned first;  /* number of e0 */
+    int second;      /* of e1, which has no port; -1: there is none */
+    const char *said;
+} numbered[] = {
+    { 1, 0, 254, -1, D0("right") },
+    { 2, 0, 254, -1, D0("wrong") "error: V10: expander bus 'e0' needs 3 bus numbers from 254 on, up to 256, but 255 is "
+                                 "the last there is\n" },
+    { 1, 0, 200, 202, D0("right") },
+    { 2, 0, 200, 202, D0("wrong") "error: V10: expander bus 'e0' needs 3 bus numbers from 200 on, up to 202, but "
+                                  "expander bus 'e1' begins at 202\n" },
+    { 1, 0, 200, 200, D0("wrong") "error: V10: expander bus 'e0' needs 2 bus numbers from 200 on, up to 201, but "
+                                  "expander bus 'e1' begins at 200\n" },
+    { 1, 0, 254, 252, D0("right") },
+    { 1, 3, 4, -1, D0("right") },
+    { 1, 4, 4, -1, D0("wrong") BEGINS("e0", "4") },
+    { 1, 2, 200, 2, D0("right") BEGINS("e1", "2") },
+    { 1, 0, 0, -1, D0("wrong") BEGINS("e0", "0") },
+};
+
+/* Adds a device to the list that is @out so far. */
+static void
+addListed(GHashTable *answers, GString *out, const char *id, const char *type, const char *bus)
+{
+    g_autofree char *command = g_strdup_printf(GET("%s", "parent_bus"), id);
+    g_autofree char *answer = g_strdup_printf(TEXT("%s"), bus);
+
+    testLiveSet(answers, command, answer);
+    g_string_append_printf(out, "," CHILD("%s", "%s"), id, type);
+}
+
+static void
+testNumbers(void)
+{
+    static const char root[] = "/machine/unattached/device[0]/pcie.0";
+    size_t i;
+
+    for (i = 0; i < G_N_ELEMENTS(numbered); i++) {
+        g_autoptr(GHashTable) answers = testLiveMake();
+        g_autoptr(GString) list = g_string_new("{\"return\":[" CHILD("d0", "vfio-pci") "," CHILD("s0", "arm-smmuv3"));
+        g_autofree char *first = g_strdup_printf("{\"return\":%u}", numbered[i].first);
+        g_autofree char *second = g_strdup_printf("{\"return\":%d}", numbered[i].second);
+        g_autofree char *said = NULL;
+        unsigned j;
+
+        addListed(answers, list, "e0", "pxb-pcie", root);
+        if (numbered[i].second >= 0)
+            addListed(answers, list, "e1", "pxb-pcie", root);
+        for (j = 0; j < numbered[i].below + numbered[i].beside; j++) {
+            g_autofree char *id = g_strdup_printf("p%u", j);
+
+            addListed(answers, list, id, "pcie-root-port",
+                      j < numbered[i].below ? "/machine/unattached/device[7]/e0" : root);
+        }
+        g_string_append(list, "]}");
+        testLiveSet(answers, LIST("/machine/peripheral"), list->str);
+        testLiveSet(answers, GET("d0", "host"), TEXT("0000:21:00.0"));
+        testLiveSet(answers, GET("e0", "bus_nr"), first);
+        testLiveSet(answers, GET("e1", "bus_nr"), second);
+        testLiveSet(answers, GET("e1", "numa_node"), "{\"return\":128}");
+        said = testLiveJudge(answers, "livedata/emulated", false);
+        g_assert_cmpstr(said, ==, numbered[i].said);
+    }
+}
+
+/* The SMMU of 0000:21:00.0 is on the host's node 0; of that of 0000:01:00.0 none is known. */
+static void
+testNodes(void)
+{
+    static const char far[] = D0("right") "warning: V21: expander bus 'e0' is on the guest's node 1, whose memory is not "
+                                          "from node 0, where '" SMMU_OF_2X "' is\n";
+    static const struct {
+        const char *host;
+        const char *node;
+        const char *memory;
+        bool found;
+    } cases[] = {
+        { TEXT("0000:21:00.0"), "{\"return\":1}", "{\"return\":[0]}", false },
+        { TEXT("0000:21:00.0"), "{\"return\":1}", "{\"return\":[1]}", true },
+        { TEXT("0000:21:00.0"), "{\"return\":1}", "{\"return\":[1,2]}", true },
+        { TEXT("0000:21:00.0"), "{\"return\":1}", "{\"return\":[1,0]}", false },
+        { TEXT("0000:21:00.0"), "{\"return\":1}", "{\"return\":[]}", false },
+        { TEXT("0000:21:00.0"), "{\"return\":1}", MISSING("DeviceNotFound"), false },
+        { TEXT("0000:21:00.0"), "{\"return\":1}", MISSING("GenericError"), false },
+        { TEXT("0000:21:00.0"), MISSING("GenericError"), "{\"return\":[1]}", false },
+        { TEXT("0000:21:00.0"), "{\"return\":128}", "{\"return\":[1]}", false },
+        { TEXT("0000:01:00.0"), "{\"return\":1}", "{\"return\":[1]}", false },
+    };
+    size_t i;
+
+    for (i = 0; i < G_N_ELEMENTS(cases); i++) {
+        g_autoptr(GHashTable) answers = testLiveMake();
+        g_autofree char *said = NULL;
+
+        testLiveSet(answers, GET("d0", "host"), cases[i].host);
+        testLiveSet(answers, GET("e0", "numa_node"), cases[i].node);
+        testLiveSet(answers, NODES("1"), cases[i].memory);
+        said = testLiveJudge(answers, "livedata/emulated", false);
+        if (cases[i].found)
+            g_assert_cmpstr(said, ==, far);
+        else
+            g_assert_null(strstr(said, "V21"));
+    }
+}
+
 static int
 compareNames(const void *a, const void *b)
 {
@@ -212,6 +327,8 @@ main(int argc, char **argv)
     g_test_add_func("/verify/plain", testPlain);
     g_test_add_func("/verify/no-bus", testNoBus);
     g_test_add_func("/verify/two-objects", testTwoObjects);
+    g_test_add_func("/verify/numbers", testNumbers);
+    g_test_add_func("/verify/nodes", testNodes);
     path = g_test_build_filename(G_TEST_DIST, "livedata", NULL);
     dir = g_dir_open(path, 0, NULL);
     while (dir && (name = g_dir_read_name(dir))) {

@@ -22,12 +22,28 @@
 #define ANONYMOUS "/machine/peripheral-anon"
 #define UNATTACHED "/machine/unattached"
 
+/* The memory of a guest's node, as libvirt names it (qemuBuildNumaCommandLine), and viommu argv after it. QEMU itself
+ * does not tell which it is. */
+#define NODE_MEMORY "/objects/ram-node%d"
+
+/* What QEMU says of an expander on no node: NUMA_NODE_UNASSIGNED (include/system/numa.h), above all others. */
+#define NO_NODE 128
+
+/* 8 bits of a PCI requester id. */
+#define BUS_MAX 255
+
+/* Highest number of a host's node: those of Linux have 10 bits at most (NODES_SHIFT, include/linux/numa.h). */
+#define HOST_NODE_MAX 1023
+
 typedef enum {
     ASK_PCI_TYPES,
     ASK_BRIDGE_TYPES,
     ASK_ASSIGNED_TYPES,
     ASK_LIST,
     ASK_BUS,
+    ASK_BUS_NR,
+    ASK_NODE,
+    ASK_HOST_NODES,
     ASK_SERVED_BUS,
     ASK_ACCEL,
     ASK_IOMMUFD,
@@ -63,6 +79,7 @@ freeDevice(void *data)
     g_free(dev->path);
     g_free(dev->type);
     g_free(dev->bus);
+    g_clear_pointer(&dev->hostNodes, g_array_unref);
     g_free(dev->planned);
     g_free(dev->iommufd);
     g_free(dev);
@@ -83,6 +100,12 @@ qemuViommuLiveName(const char *path)
     const char *slash = path ? strrchr(path, '/') : NULL;
 
     return slash ? slash + 1 : path;
+}
+
+bool
+qemuViommuLiveIsExpander(const qemuViommuLiveDevice *dev)
+{
+    return dev->kind == QEMU_VIOMMU_LIVE_BRIDGE && g_str_has_prefix(dev->type, "pxb");
 }
 
 /* ---- what is asked */
@@ -154,6 +177,8 @@ formatCommand(const char *execute, const char *first, const char *value, const c
 static char *
 makeCommand(const question *ask)
 {
+    g_autofree char *memory = NULL;
+
     switch (ask->kind) {
     case ASK_PCI_TYPES:
     case ASK_BRIDGE_TYPES:
@@ -161,7 +186,12 @@ makeCommand(const question *ask)
         return formatCommand("qom-list-types", "implements", ask->where, NULL, NULL);
     case ASK_LIST:
         return formatCommand("qom-list", "path", ask->where, NULL, NULL);
+    case ASK_HOST_NODES:
+        memory = g_strdup_printf(NODE_MEMORY, ask->device->numaNode);
+        break;
     case ASK_BUS:
+    case ASK_BUS_NR:
+    case ASK_NODE:
     case ASK_SERVED_BUS:
     case ASK_ACCEL:
     case ASK_IOMMUFD:
@@ -170,7 +200,7 @@ makeCommand(const question *ask)
     case ASK_SYSFS:
         break;
     }
-    return formatCommand("qom-get", "path", ask->device->path, "property", ask->where);
+    return formatCommand("qom-get", "path", memory ? memory : ask->device->path, "property", ask->where);
 }
 
 const char *
@@ -244,6 +274,8 @@ addDevice(qemuViommuWalk *walk, const char *container, const char *name, const c
     dev->path = g_strconcat(container, "/", name, NULL);
     dev->id = dev->path + strlen(container) + 1;
     dev->type = g_strdup(type);
+    dev->busNr = -1;
+    dev->numaNode = -1;
     g_ptr_array_add(walk->live->devices, dev);
     if (dev->kind == QEMU_VIOMMU_LIVE_VSMMU) {
         add(walk, ASK_SERVED_BUS, servedNames[0], dev);
@@ -253,6 +285,10 @@ addDevice(qemuViommuWalk *walk, const char *container, const char *name, const c
         return;
     }
     add(walk, ASK_BUS, "parent_bus", dev);
+    if (qemuViommuLiveIsExpander(dev)) {
+        add(walk, ASK_BUS_NR, "bus_nr", dev);
+        add(walk, ASK_NODE, "numa_node", dev);
+    }
     if (dev->kind != QEMU_VIOMMU_LIVE_ASSIGNED)
         return;
     add(walk, ASK_IOMMUFD, "iommufd", dev);
@@ -345,6 +381,9 @@ takeError(qemuViommuWalk *walk, const question *ask, JsonObject *reply, GError *
 
     if (!class || !text)
         return refuse(error, "an error without words");
+    /* Memory of another name. */
+    if (ask->kind == ASK_HOST_NODES && strcmp(class, "DeviceNotFound") == 0)
+        return true;
     if (ask->device && strcmp(class, "DeviceNotFound") == 0) {
         g_set_error(error, VIOMMU_ERROR, VIOMMU_ERROR_LIBVIRT,
                     "device '%s' has left the guest while it was looked at: try again", ask->device->id);
@@ -360,6 +399,50 @@ takeError(qemuViommuWalk *walk, const question *ask, JsonObject *reply, GError *
     }
     if (ask->kind == ASK_SERVED_BUS)
         tryNextName(walk, ask);
+    return true;
+}
+
+/* A whole number from 0 to @most, or -1. */
+static int
+numberOf(JsonNode *value, int most)
+{
+    gint64 number = -1;
+
+    if (JSON_NODE_HOLDS_VALUE(value) && json_node_get_value_type(value) == G_TYPE_INT64)
+        number = json_node_get_int(value);
+    return number >= 0 && number <= most ? (int)number : -1;
+}
+
+static bool
+takeNumber(qemuViommuWalk *walk, const question *ask, JsonNode *value, GError **error)
+{
+    int number = numberOf(value, ask->kind == ASK_BUS_NR ? BUS_MAX : NO_NODE);
+
+    if (number < 0)
+        return refuse(error, "no number of a bus or node");
+    if (ask->kind == ASK_BUS_NR) {
+        ask->device->busNr = number;
+    } else if (number != NO_NODE) {
+        ask->device->numaNode = number;
+        add(walk, ASK_HOST_NODES, "host-nodes", ask->device);
+    }
+    return true;
+}
+
+static bool
+takeHostNodes(qemuViommuLiveDevice *dev, JsonArray *list, GError **error)
+{
+    guint i;
+
+    dev->hostNodes = g_array_new(FALSE, FALSE, sizeof(unsigned));
+    for (i = 0; i < json_array_get_length(list); i++) {
+        int number = numberOf(json_array_get_element(list, i), HOST_NODE_MAX);
+        unsigned node = (unsigned)number;
+
+        if (number < 0)
+            return refuse(error, "no number of a host's node");
+        g_array_append_val(dev->hostNodes, node);
+    }
     return true;
 }
 
@@ -387,6 +470,11 @@ takeReturn(qemuViommuWalk *walk, const question *ask, JsonNode *value, GError **
         else
             ask->device->hotplugged = json_node_get_boolean(value);
         return true;
+    case ASK_BUS_NR:
+    case ASK_NODE:
+        return takeNumber(walk, ask, value, error);
+    case ASK_HOST_NODES:
+        return list ? takeHostNodes(ask->device, list, error) : refuse(error, "no list of the host's nodes");
     case ASK_BUS:
     case ASK_SERVED_BUS:
     case ASK_IOMMUFD:
@@ -477,7 +565,7 @@ isExpander(const qemuViommuLive *live, const char *root)
     for (i = 0; name && i < live->devices->len; i++) {
         const qemuViommuLiveDevice *dev = g_ptr_array_index(live->devices, i);
 
-        if (dev->kind == QEMU_VIOMMU_LIVE_BRIDGE && g_str_has_prefix(dev->type, "pxb") && strcmp(dev->id, name) == 0)
+        if (qemuViommuLiveIsExpander(dev) && strcmp(dev->id, name) == 0)
             return true;
     }
     return false;

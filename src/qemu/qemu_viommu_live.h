@@ -38,6 +38,11 @@ struct qemuViommuLiveDevice {
     const char *root;                 /* path of the root bus above; NULL: none, or its bus is in a loop */
     bool expander;                    /* that root bus is an expander's, and not the machine's own */
 
+    /* of an expander bus */
+    int busNr;         /* -1: not known, and of all others */
+    int numaNode;      /* the guest's node that it is on; -1: none, or not known */
+    GArray *hostNodes; /* of unsigned: where that node's memory comes from, none: from anywhere; NULL: not known */
+
     /* of a vSMMU */
     bool accel;
     char *planned; /* the SMMU that an expansion made it for; NULL: not known */
@@ -82,3 +87,6 @@ void qemuViommuLiveBind(qemuViommuLive *live, const viommuDomain *dom);
 
 /* The name of a bus: the last part of its path. NULL gives NULL. */
 const char *qemuViommuLiveName(const char *path);
+
+/* Whether @dev is an expander bus, which is a bridge here. */
+bool qemuViommuLiveIsExpander(const qemuViommuLiveDevice *dev);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * The classes, each a function: V01 and V03-V08 of the placement in QEMU, V02, V16 and V17 of the host devices in it.
+ * Those of the expander buses are in qemu_viommu_verify_bus.c.
  */
-#include "qemu_viommu_verify.h"
+#include "qemu_viommu_verify_priv.h"
 
 #include <string.h>
 
@@ -54,16 +55,22 @@ hasId(const qemuViommuVerified *item, const char *id)
     return false;
 }
 
+void
+qemuViommuVerifyMark(qemuViommuVerified *item, const char *id, viommuSeverity severity)
+{
+    if (severity == VIOMMU_SEVERITY_ERROR)
+        item->verdict = QEMU_VIOMMU_WRONG;
+    if (!hasId(item, id))
+        g_ptr_array_add(item->ids, (void *)id);
+}
+
 /* A finding about @item, whose name stands in front of @text, which is taken. */
 static void
 addAbout(verifier *self, qemuViommuVerified *item, const char *id, viommuSeverity severity, const char *consequence,
          const char *remedy, char *text)
 {
     viommuFindingsAdd(self->findings, id, severity, 0, consequence, remedy, "%s %s", item->what, text);
-    if (severity == VIOMMU_SEVERITY_ERROR)
-        item->verdict = QEMU_VIOMMU_WRONG;
-    if (!hasId(item, id))
-        g_ptr_array_add(item->ids, (void *)id);
+    qemuViommuVerifyMark(item, id, severity);
     g_free(text);
 }
 
@@ -363,6 +370,8 @@ qemuViommuVerify(const qemuViommuVerifyContext *context, GPtrArray *findings)
     }
     for (i = 0; i < self.devices->len; i++)
         verifyDevice(&self, g_ptr_array_index(self.devices, i));
+    qemuViommuVerifyNumbers(context->live, self.devices, findings);
+    qemuViommuVerifyNodes(context->live, self.devices, findings);
     viommuFindingsSort(findings);
     return self.devices;
 }

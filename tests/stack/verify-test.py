@@ -36,6 +36,14 @@ DOMAIN = f"""<domain type='qemu'>
   </devices>
 </domain>
 """
+# The numbers of the first and of the second expander bus, what is found, and QEMU's words if it does not start.
+NUMBERS = (
+    (254, 100, "", ""),
+    (200, 201, "expander bus 'pci.1' needs 2 bus numbers from 200 on, up to 201, but expander bus 'pci.3' begins at 201", ""),
+    (100, 254, "", ""),
+    (100, 1, "expander bus 'pci.3' begins at 1, but 'pcie.0' needs the bus numbers up to 1", ""),
+    (200, 200, "", "Bus 200 is already in use"),
+)
 # viommu gives QEMU 20 seconds.
 LATE_SECONDS = 40
 
@@ -69,6 +77,23 @@ class Cases:
         state = self.host.virsh("domstate", NAME).stdout.strip()
         self.tap.ok(state == "running", "it runs on", state)
 
+    def numbered(self, first, second, found, words):
+        """What is found of a guest with these bus numbers, or why it does not start; a port stands on pcie.0."""
+        name = f"bus numbers {first} and {second}"
+        xml = DOMAIN.replace("'100'", f"'{second}'", 1).replace("'200'", f"'{first}'", 1).replace(
+            "<rng ", "<controller type='pci' index='4' model='pcie-root-port'/><rng ")
+        self.host.virsh("define", "/dev/stdin", stdin=xml)
+        started = self.host.virsh("start", NAME)
+        if words:
+            self.tap.ok(started.returncode != 0 and words in started.stderr, f"{name}: QEMU does not start", started)
+            return
+        done, _ = self.verify(NAME, "--format", "json")
+        self.host.virsh("destroy", NAME)
+        said = [(finding["id"], finding["severity"], finding["text"])
+                for finding in json.loads(done.stdout)["findings"]]
+        self.tap.ok(done.returncode == bool(found) and said == ([("V10", "error", found)] if found else []),
+                    f"{name}: {'V10' if found else 'nothing'} is found", started, done)
+
     def standing(self):
         pid = self.host.run("cat", f"/run/libvirt/qemu/{NAME}.pid").stdout.strip()
         self.host.run("sh", "-c", f"kill -STOP {pid}")
@@ -91,6 +116,10 @@ class Cases:
             self.running()
         with guarded(self.tap, "a QEMU that stands still"):
             self.standing()
+        self.host.virsh("destroy", NAME)
+        for case in NUMBERS:
+            with guarded(self.tap, f"bus numbers {case[:2]}"):
+                self.numbered(*case)
         Libvirtd(self.host).end()
         self.refused(3, "cannot connect to libvirt", NAME, "no libvirt")
 
