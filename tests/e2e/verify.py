@@ -5,6 +5,7 @@ import json
 import re
 
 import runalone
+import saving
 from classes import bus, drive, of, onBus, port, smmu
 from guest import CONSOLE, LOG, NAME, NVRAM, QEMU_LOG, VARIABLES, Guest, domain, hostdev
 from hotplug import SPARE
@@ -48,7 +49,7 @@ def isRight(tap, world, name, serials, when, *words, opened=True):
 def right(tap, world, name):
     """Two SMMUs, three drives, and a fourth that comes to a spare port."""
     serials = ("B0", "B1", "C0")
-    xml = domain([hostdev(world.address(serial)) for serial in serials] + [SPARE])
+    xml = domain([hostdev(world.address(serial)) for serial in serials] + [saving.disk(world), SPARE])
     plan, guest, _ = startPlaced(tap, world, name, xml, 2)
     isRight(tap, world, name, serials, "in a placed guest")
     said = world.host.run("cat", QEMU_LOG).stdout
@@ -61,6 +62,8 @@ def right(tap, world, name):
     text = world.host.viommu("verify", "--connect", URI, NAME).stdout
     lines = [line for line in text.splitlines() if re.search(r"\bright$", line)]
     tap.ok(len(lines) == len(serials) + 1, f"{name}: the table has a line for each", text)
+    saving.isRefused(tap, world, name, guest, serials)
+    isRight(tap, world, name, serials + ("C1",), "after all that QEMU refused")
     stands(tap, world, name)
     endPlaced(tap, world, name, guest, list(serials) + ["C1"])
     done = world.host.viommu("verify", "--connect", URI, "no-such-domain")
