@@ -284,11 +284,21 @@ def testKilledBoth(tap, client):
         killAll(tap, client, Subject(name, RNG, RNG, ("--config", "--live"), lambda text: "<rng " in text))
 
 
+def testSlow(tap, client):
+    """A guest that stands still keeps a device that it had from the start; its configuration is changed all the same."""
+    with client.running(viommu(HOST, "expand", "-", stdin=domain("running", 2, (), REQUEST_ALL + RNG))) as name:
+        done = client.viommu("detach", "--live", "--config", name, "-", stdin=RNG)
+        has = ["<rng " in text for text in (client.ask("dumpxml", name), client.dump(name))]
+        tap.ok(done.returncode == 0 and "the guest has been asked, and has not let it go yet" in done.stdout and
+               has == [True, False], "detach --live --config: what a guest does not let go has left its configuration, and "
+               "it is said", has, done.stdout, done.stderr)
+
+
 def testAll(tap, tree):
     with DescribedHost(tree, manifest(HOST)) as host:
         client = Direct(host)
         for test in (testConfig, testRefused, testLive, testDeviceIommufd, testPlain, testDryDefine, testDefine,
-                     testKilled, testKilledBoth):
+                     testSlow, testKilled, testKilledBoth):
             with guarded(tap, test.__name__):
                 test(tap, client)
 
