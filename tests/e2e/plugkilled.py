@@ -21,6 +21,8 @@ print(json.dumps([relay.killed, done.returncode, done.stdout + done.stderr]))
 """
 # REMOTE_PROC_DOMAIN_ATTACH_DEVICE_FLAGS, _DETACH_DEVICE_FLAGS
 PROCEDURES = {"attach": 160, "detach": 161}
+# The running guest alone, and its configuration at once.
+FLAGS = (("--live",), ("--live", "--config"))
 RELAYED = "qemu+unix:///system?socket=/tmp/relay"
 DRIVE = "B1"
 
@@ -30,28 +32,45 @@ def guestHas(guest, there):
     return guest.ask(f"await {PLUG_SECONDS} {DRIVE}{'' if there else ' gone'}")[0] == 0
 
 
-def settle(world, guest, there):
-    """Gives the guest the drive, or takes it, with nobody killed."""
-    if isAttached(world, DRIVE) != there:
-        world.host.viommu("attach" if there else "detach", NAME, "-", stdin=hostdev(world.address(DRIVE)))
-        guestHas(guest, there)
-        if not there:
-            awaitGone(world, DRIVE)
+def libvirtHas(world):
+    """(whether it has the drive in the running domain, whether in the configuration)"""
+    return isAttached(world, DRIVE), isAttached(world, DRIVE, "--inactive")
 
 
-def change(tap, world, guest, name, verb, moment, command):
+def settle(world, guest, there, both):
+    """Gives the domain the drive, or takes it, with nobody killed; @both: the configuration, too."""
+    for flag, has, wanted in zip(("--live", "--config"), libvirtHas(world), (there, there and both)):
+        if has != wanted:
+            world.host.viommu("attach" if wanted else "detach", flag, NAME, "-", stdin=hostdev(world.address(DRIVE)))
+    guestHas(guest, there)
+    if not there:
+        awaitGone(world, DRIVE)
+
+
+def change(tap, world, guest, name, verb, moment, flags, command):
     """One change in which the asker is killed: libvirt and the guest agree about it."""
-    settle(world, guest, verb == "detach")
-    done = world.host.run("python3", "/tmp/killed.py", moment, str(PROCEDURES[verb]), *command,
+    both = "--config" in flags
+    settle(world, guest, verb == "detach", both)
+    done = world.host.run("python3", "/tmp/killed.py", moment, str(PROCEDURES[verb]), *command, *flags,
                           stdin=hostdev(world.address(DRIVE)))
     killed, status, said = json.loads(done.stdout or '[false, 0, ""]')
     wanted = (verb == "attach") != (moment == killrelay.BEFORE)
     inGuest = guestHas(guest, wanted)
     if not wanted:
         awaitGone(world, DRIVE)
-    tap.ok(killed and status != 0 and inGuest and isAttached(world, DRIVE) == wanted,
-           f"{name}, killed {moment}: guest and libvirt have {'the drive' if wanted else 'no such drive'}",
-           f"killed: {killed}, status {status}: {said}", done.stderr, f"guest: {inGuest}")
+    has = libvirtHas(world)
+    tap.ok(killed and status != 0 and inGuest and has == (wanted, wanted and both),
+           f"{name} {' '.join(flags)}, killed {moment}: guest and libvirt have "
+           f"{'the drive' if wanted else 'no such drive'}",
+           f"killed: {killed}, status {status}: {said}", done.stderr, f"guest: {inGuest}, libvirt: {has}")
+
+
+def changeAll(tap, world, guest, name, commandOf):
+    for flags in FLAGS:
+        for moment in killrelay.MOMENTS:
+            for verb in PROCEDURES:
+                change(tap, world, guest, f"{name} {verb}", verb, moment, flags, commandOf(verb))
+    settle(world, guest, False, True)
 
 
 def killed(tap, world, name):
@@ -60,17 +79,10 @@ def killed(tap, world, name):
         world.host.run("tee", "/tmp/killrelay.py", stdin=f.read())
     world.host.run("tee", "/tmp/killed.py", stdin=KILLED)
     guest, _ = begin(tap, world, name)
-    for moment in killrelay.MOMENTS:
-        for verb in PROCEDURES:
-            change(tap, world, guest, f"{name}: viommu {verb}", verb, moment,
-                   ("/t/viommu", "-c", RELAYED, verb, NAME, "-"))
-    settle(world, guest, False)
+    changeAll(tap, world, guest, f"{name}: viommu", lambda verb: ("/t/viommu", "-c", RELAYED, verb, NAME, "-"))
     with service(world, 'libvirt_sock = "/tmp/relay"\n') as uri:
-        for moment in killrelay.MOMENTS:
-            for verb in PROCEDURES:
-                change(tap, world, guest, f"{name}: viommud in {verb}-device", verb, moment,
-                       ("virsh", "-c", uri, f"{verb}-device", NAME, "/dev/stdin", "--live"))
-    settle(world, guest, False)
+        changeAll(tap, world, guest, f"{name}: viommud in virsh",
+                  lambda verb: ("virsh", "-c", uri, f"{verb}-device", NAME, "/dev/stdin"))
     stillLoaded(tap, guest, name, "after that")
     stopLoad(tap, guest, name)
     endPlaced(tap, world, name, guest, ["B0", DRIVE])

@@ -161,12 +161,12 @@ class World:
         self.host.run("rm", "-f", QEMU_LOG, LOG)
 
 
-def isAttached(world, serial):
-    """Whether libvirt has the drive in the running domain."""
+def isAttached(world, serial, *options):
+    """Whether libvirt has the drive in the running domain, or by "--inactive" in its configuration."""
     parts = re.findall("0x[0-9a-f]+", sourceAddress(world.address(serial)))
     pattern = "domain='0x0*{}' bus='0x0*{}' slot='0x0*{}' function='0x0*{}'/>\\s*</source>".format(
         *(part[2:].lstrip("0") for part in parts))
-    return re.search(pattern, world.host.virsh("dumpxml", NAME).stdout) is not None
+    return re.search(pattern, world.host.virsh("dumpxml", *options, NAME).stdout) is not None
 
 
 def awaitGone(world, serial):
