@@ -337,6 +337,43 @@ testUnreachable(void)
             "install and start libvirt (libvirtd or virtqemud), or give another URI");
 }
 
+/* What libvirt says of guests with KVM. */
+static void
+testGuests(void)
+{
+    static const char install[] = "install QEMU for Arm guests (qemu-system-aarch64), on an Arm host with KVM";
+    static const char refusal[] = "invalid argument: the accel 'kvm' is not supported by '/q' on this host";
+    char path[] = "/q", machine[] = "virt-11.1";
+    const viommuDomainCaps all = { path, machine, VIOMMU_VIRT_KVM, VIR_TRISTATE_YES, VIR_TRISTATE_YES };
+    const viommuDomainCaps old = { path, NULL, VIOMMU_VIRT_KVM, VIR_TRISTATE_UNKNOWN, VIR_TRISTATE_UNKNOWN };
+    const viommuDomainCaps noGic = { path, machine, VIOMMU_VIRT_KVM, VIR_TRISTATE_NO, VIR_TRISTATE_YES };
+    const viommuDomainCaps noIommufd = { path, machine, VIOMMU_VIRT_KVM, VIR_TRISTATE_YES, VIR_TRISTATE_NO };
+    const struct {
+        const viommuDomainCaps *caps;
+        const char *refusal, *silence;
+        int verdict;
+        const char *text, *hint;
+    } answers[] = {
+        { &all, NULL, NULL, VIOMMU_VERDICT_PASS, NULL, "/q, virt-11.1 with KVM" },
+        { &old, NULL, NULL, VIOMMU_VERDICT_PASS, NULL, "/q, machine unknown with KVM" },
+        { &noGic, NULL, NULL, VIOMMU_VERDICT_FAIL, "libvirt has no GICv3 for guests on its host",
+          "use a host with a GICv3" },
+        { &noIommufd, NULL, NULL, VIOMMU_VERDICT_FAIL, "libvirt has no iommufd on its host",
+          "load the module 'iommufd' there, of a kernel with CONFIG_IOMMUFD" },
+        { &all, refusal, NULL, VIOMMU_VERDICT_FAIL, refusal, install },
+        { NULL, refusal, NULL, VIOMMU_VERDICT_FAIL, refusal, install },
+        { NULL, NULL, "access denied", VIOMMU_VERDICT_NOTE, "not known: libvirt does not tell: access denied", NULL },
+    };
+    size_t i;
+
+    for (i = 0; i < G_N_ELEMENTS(answers); i++) {
+        g_autoptr(GPtrArray) verdicts = viommuHostCheckNew();
+
+        viommuHostCheckGuests(verdicts, answers[i].caps, answers[i].refusal, answers[i].silence);
+        compare(find(verdicts, "H10"), answers[i].verdict, answers[i].text, answers[i].hint);
+    }
+}
+
 static void
 testEmulator(void)
 {
@@ -346,19 +383,23 @@ testEmulator(void)
     g_autoptr(GPtrArray) passes = checkHost(fs, NULL);
     g_autoptr(GPtrArray) other = checkHost(fs, NULL);
     g_autoptr(GPtrArray) fails = checkHost(fs, NULL);
+    g_autoptr(GPtrArray) unasked = checkHost(fs, NULL);
 
-    viommuHostCheckEmulator(lacks, &caps);
-    compare(find(lacks, "H12"), VIOMMU_VERDICT_FAIL, "QEMU 11.1.0: its vfio-pci has no 'iommufd'",
+    viommuHostCheckEmulator(lacks, "/q", &caps);
+    compare(find(lacks, "H12"), VIOMMU_VERDICT_FAIL, "emulator '/q', QEMU 11.1.0: its vfio-pci has no 'iommufd'",
             "use a QEMU that is built with iommufd");
     caps.iommufd = true;
-    viommuHostCheckEmulator(passes, &caps);
+    viommuHostCheckEmulator(passes, "/q", &caps);
     compare(find(passes, "H12"), VIOMMU_VERDICT_PASS, NULL,
-            "QEMU 11.1.0, dialect rfc-accel, which libvirt does not have: 'viommu argv' and 'viommu run' only");
+            "emulator '/q', QEMU 11.1.0, dialect rfc-accel, which libvirt does not have: 'viommu argv' and 'viommu run' only");
     caps.virt = false;
-    viommuHostCheckEmulator(other, &caps);
+    viommuHostCheckEmulator(other, "/q", &caps);
     compare(find(other, "H12"), VIOMMU_VERDICT_FAIL,
-            "QEMU 11.1.0: it has no arm-smmuv3, or no machine 'virt': it emulates no Arm server",
+            "emulator '/q', QEMU 11.1.0: it has no arm-smmuv3, or no machine 'virt': it emulates no Arm server",
             "use a qemu-system-aarch64");
+    viommuHostCheckUnasked(unasked, "emulator 'x': not run: others can write it");
+    compare(find(unasked, "H12"), VIOMMU_VERDICT_NOTE, "emulator 'x': not run: others can write it",
+            "--emulator asks it all the same");
     viommuHostCheckNoEmulator(fails, "emulator 'x': does not answer");
     compare(find(fails, "H12"), VIOMMU_VERDICT_FAIL, "emulator 'x': does not answer",
             "give the path of a qemu-system-aarch64 that runs here");
@@ -436,6 +477,7 @@ main(int argc, char **argv)
     g_test_add_func("/hostcheck/canwbs", testCanwbs);
     g_test_add_func("/hostcheck/titles", testTitles);
     g_test_add_func("/hostcheck/unreachable", testUnreachable);
+    g_test_add_func("/hostcheck/guests", testGuests);
     g_test_add_func("/hostcheck/emulator", testEmulator);
     g_test_add_func("/hostcheck/unprobed", testUnprobed);
     return g_test_run();

@@ -8,6 +8,7 @@
 #include "hostcheck.h"
 #include "json.h"
 #include "loademulator.h"
+#include "peercaps.h"
 #include "qemuask.h"
 #include "report.h"
 #include "viommu.h"
@@ -30,16 +31,15 @@ showJSON(const GPtrArray *findings, GString *out)
 /* Asks libvirt, with --connect. One that cannot be reached is what the check is for: *ret_why. One on another host
  * is an error, as the table would be of this one. */
 static bool
-loadPeer(const viommuOptions *opts, viommuLibvirtVersions *ret_versions, char **ret_why, GError **error)
+loadPeer(const viommuOptions *opts, viommuPeerCaps *ret_peer, char **ret_why, GError **error)
 {
     g_autoptr(viommuLibvirt) conn = NULL;
     g_autoptr(GError) local = NULL;
 
     if (!opts->connect)
         return true;
-    conn = viommuLibvirtOpen(opts->connect, VIOMMU_LIBVIRT_READ, &local);
-    if (conn && (opts->host || viommuLoadIsHere(conn, &local)) &&
-        viommuLibvirtGetVersions(conn, ret_versions, &local))
+    conn = viommuLibvirtOpen(opts->connect, VIOMMU_LIBVIRT_MOST, &local);
+    if (conn && (opts->host || viommuLoadIsHere(conn, &local)) && viommuPeerCapsAskHost(conn, ret_peer, &local))
         return true;
     if (!g_error_matches(local, VIOMMU_ERROR, VIOMMU_ERROR_LIBVIRT)) {
         g_propagate_error(error, g_steal_pointer(&local));
@@ -49,26 +49,40 @@ loadPeer(const viommuOptions *opts, viommuLibvirtVersions *ret_versions, char **
     return true;
 }
 
-/* Asks the QEMU of --emulator, if there is one. That it cannot be asked is what the check is for. */
 static void
-judgeEmulator(const viommuOptions *opts, GPtrArray *verdicts)
+judgePeer(const viommuPeerCaps *peer, GPtrArray *verdicts)
 {
-    g_autoptr(GError) error = NULL;
-    g_autoptr(qemuViommuCaps) caps = opts->emulator ? viommuQemuAsk(opts->emulator, &error) : NULL;
+    viommuHostCheckPeer(verdicts, peer->versions.libvirt, peer->versions.qemu);
+    if (peer->versions.libvirt)
+        viommuHostCheckGuests(verdicts, peer->caps, peer->refusal, peer->silence);
+}
 
+/* Asks the QEMU of --emulator, or else, here, libvirt's default. That it cannot be asked is what the check is for. */
+static void
+judgeEmulator(const viommuOptions *opts, const viommuPeerCaps *peer, GPtrArray *verdicts)
+{
+    const char *path = opts->emulator ? opts->emulator : peer->caps && !opts->host ? peer->caps->path : NULL;
+    g_autoptr(GError) error = NULL;
+    g_autoptr(qemuViommuCaps) caps = NULL;
+
+    if (!path)
+        return;
+    caps = opts->emulator ? viommuQemuAsk(path, &error) : viommuQemuAskNamed(path, &error);
     if (caps)
-        viommuHostCheckEmulator(verdicts, caps);
-    else if (error)
+        viommuHostCheckEmulator(verdicts, path, caps);
+    else if (g_error_matches(error, VIOMMU_ERROR, VIOMMU_ERROR_REFUSED))
+        viommuHostCheckUnasked(verdicts, error->message);
+    else
         viommuHostCheckNoEmulator(verdicts, error->message);
 }
 
 static GPtrArray *
 judgeHost(const viommuOptions *opts, GError **error)
 {
-    viommuLibvirtVersions versions = { 0 };
+    g_auto(viommuPeerCaps) peer = { 0 };
     g_autofree char *unprobed = NULL, *unreachable = NULL;
     /* Before any device is probed. */
-    bool good = loadPeer(opts, &versions, &unreachable, error);
+    bool good = loadPeer(opts, &peer, &unreachable, error);
     g_autoptr(virSysfs) fs = good ? viommuLoadHostAnyway(opts, &unprobed, error) : NULL;
     g_autoptr(virSMMUTopology) topo = fs ? virSMMUTopologyRead(fs, error) : NULL;
     g_autoptr(GPtrArray) verdicts = topo ? viommuHostCheck(topo, fs, unprobed, error) : NULL;
@@ -77,16 +91,16 @@ judgeHost(const viommuOptions *opts, GError **error)
     if (!verdicts)
         return NULL;
     if (opts->libvirtVersion)
-        versions.libvirt = opts->libvirtVersion;
+        peer.versions.libvirt = opts->libvirtVersion;
     if (unreachable)
         viommuHostCheckNoPeer(verdicts, unreachable);
     else if (opts->connect)
-        viommuHostCheckPeer(verdicts, versions.libvirt, versions.qemu);
-    else if (versions.libvirt)
-        viommuHostCheckLibvirt(verdicts, versions.libvirt);
-    if (versions.libvirt && !viommuHostCheckAccess(verdicts, topo, fs, root, versions.libvirt, error))
+        judgePeer(&peer, verdicts);
+    else if (peer.versions.libvirt)
+        viommuHostCheckLibvirt(verdicts, peer.versions.libvirt);
+    if (peer.versions.libvirt && !viommuHostCheckAccess(verdicts, topo, fs, root, peer.versions.libvirt, error))
         return NULL;
-    judgeEmulator(opts, verdicts);
+    judgeEmulator(opts, &peer, verdicts);
     return g_steal_pointer(&verdicts);
 }
 
@@ -143,6 +157,10 @@ checkDomain(const viommuOptions *opts, const char *file, GString *out, GError **
     if (!input)
         return VIOMMU_EXIT_UNREACHABLE;
     input->notes = findings;
+    if (opts->connect)
+        input->conn = viommuLibvirtOpen(opts->connect, VIOMMU_LIBVIRT_MOST, error);
+    if (opts->connect && !input->conn)
+        return VIOMMU_EXIT_UNREACHABLE;
     if (!viommuInputLoad(input, error) || !viommuInputQemu(input, &context.qemu, error) ||
         !viommuInputLibvirt(input, &context.libvirt, error))
         return VIOMMU_EXIT_UNREACHABLE;
@@ -153,6 +171,7 @@ checkDomain(const viommuOptions *opts, const char *file, GString *out, GError **
     viommuInputJudgeEmulator(input, NULL, true, findings);
     if (!addUnsaid(input, context.libvirt, findings, error))
         return VIOMMU_EXIT_UNREACHABLE;
+    viommuInputJudgePeer(input, findings);
     viommuFindingsSort(findings);
     if (strcmp(opts->format, "json") == 0)
         return showJSON(findings, out);

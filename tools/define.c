@@ -248,6 +248,17 @@ findBefore(const viommuInput *input)
     return text ? viommuDomainParse(text, strlen(text), NULL) : NULL;
 }
 
+/* What libvirt says of its emulator before it is placed: what it would refuse afterwards. */
+static bool
+isTaken(const viommuInput *input)
+{
+    g_autoptr(GPtrArray) findings = viommuFindingsNew();
+
+    viommuInputJudgePeer(input, findings);
+    viommuReportFindings(findings, input->opts->quiet);
+    return !viommuFindingsHaveError(findings);
+}
+
 static viommuExit
 cmdDefine(const viommuOptions *opts, char **args, GString *out, GError **error)
 {
@@ -258,13 +269,16 @@ cmdDefine(const viommuOptions *opts, char **args, GString *out, GError **error)
 
     if (!input)
         return VIOMMU_EXIT_UNREACHABLE;
-    input->conn = viommuLibvirtOpen(opts->connect, opts->dryRun ? VIOMMU_LIBVIRT_READ : VIOMMU_LIBVIRT_WRITE, error);
+    input->given = true;
+    input->conn = viommuLibvirtOpen(opts->connect, opts->dryRun ? VIOMMU_LIBVIRT_MOST : VIOMMU_LIBVIRT_WRITE, error);
     if (!input->conn)
         return VIOMMU_EXIT_UNREACHABLE;
     if (!viommuInputIsRequest(input) && !viommuDomainHasSMMUv3(input->dom))
         return definePlain(input, out, error);
     if (!viommuInputLoad(input, error))
         return VIOMMU_EXIT_UNREACHABLE;
+    if (!isTaken(input))
+        return VIOMMU_EXIT_REFUSED;
     if (!viommuDomainIsRequest(input->dom) && !viommuDomainHasSMMUv3(input->dom))
         return definePlain(input, out, error);
     if (!viommuDomainIsRequest(input->dom))

@@ -26,14 +26,18 @@ viommuEmulatorWords(const qemuViommuCaps *caps)
 }
 
 void
-viommuEmulatorShow(const char *path, const qemuViommuCaps *caps, GString *out)
+viommuEmulatorShow(const char *path, const qemuViommuCaps *caps, const char *unasked, GString *out)
 {
-    g_autofree char *words = viommuEmulatorWords(caps);
-    g_autofree char *properties = qemuViommuCapsDescribe(caps);
+    g_autofree char *words = caps ? viommuEmulatorWords(caps) : g_strdup("not known");
+    g_autofree char *properties = caps ? qemuViommuCapsDescribe(caps) : NULL;
 
     g_string_append(out, " Emulator ");
     virTextAppendClean(out, path);
     g_string_append_printf(out, ": %s\n", words);
+    if (!caps) {
+        g_string_append_printf(out, "   %s\n\n", unasked);
+        return;
+    }
     if (caps->package) {
         g_string_append(out, "   package: ");
         virTextAppendClean(out, caps->package);
@@ -67,21 +71,39 @@ jsonFeatures(JsonBuilder *json, const qemuViommuCaps *caps)
     json_builder_end_object(json);
 }
 
-void
-viommuEmulatorJSON(JsonBuilder *json, const char *path, const qemuViommuCaps *caps)
+/* Members of what it answered. */
+static void
+jsonCaps(JsonBuilder *json, const qemuViommuCaps *caps)
 {
     g_autofree char *version = g_strdup_printf("%u.%u.%u", caps->major, caps->minor, caps->micro);
     const char *why = NULL;
     qemuViommuDialect dialect = qemuViommuCapsDialect(caps, &why);
 
-    json_builder_set_member_name(json, "emulator");
-    json_builder_begin_object(json);
-    viommuJsonString(json, "path", path);
     viommuJsonString(json, "version", version);
     viommuJsonString(json, "package", caps->package);
     viommuJsonString(json, "dialect", qemuViommuDialectName(dialect));
     viommuJsonString(json, "reason", why);
     viommuJsonBool(json, "accel", caps->accel || caps->accelDevice || caps->nestedDevice || caps->nestedMachine);
     jsonFeatures(json, caps);
+}
+
+void
+viommuEmulatorJSON(JsonBuilder *json, const char *path, const qemuViommuCaps *caps, const char *unasked)
+{
+    static const char *const unknown[] = { "version", "package", "dialect" };
+    size_t i;
+
+    json_builder_set_member_name(json, "emulator");
+    json_builder_begin_object(json);
+    viommuJsonString(json, "path", path);
+    if (caps) {
+        jsonCaps(json, caps);
+    } else {
+        for (i = 0; i < G_N_ELEMENTS(unknown); i++)
+            viommuJsonString(json, unknown[i], NULL);
+        viommuJsonString(json, "reason", unasked);
+        viommuJsonString(json, "accel", NULL);
+        viommuJsonString(json, "features", NULL);
+    }
     json_builder_end_object(json);
 }

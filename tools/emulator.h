@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What was found out about the QEMU of --emulator, for people and as JSON.
+ * What was found out about a QEMU that was asked, for people and as JSON.
  */
 #pragma once
 
@@ -12,8 +12,8 @@
 /* "QEMU 11.1.2, dialect native", with what matters about that dialect, or without one why. Free with g_free. */
 char *viommuEmulatorWords(const qemuViommuCaps *caps);
 
-/* Lines below the tables of the command host. */
-void viommuEmulatorShow(const char *path, const qemuViommuCaps *caps, GString *out);
+/* Lines below the tables of the command host; @caps NULL: it was not asked, for which @unasked is the reason. */
+void viommuEmulatorShow(const char *path, const qemuViommuCaps *caps, const char *unasked, GString *out);
 
 /* "emulator": {...} */
-void viommuEmulatorJSON(JsonBuilder *json, const char *path, const qemuViommuCaps *caps);
+void viommuEmulatorJSON(JsonBuilder *json, const char *path, const qemuViommuCaps *caps, const char *unasked);

@@ -6,6 +6,7 @@
 #include "hostcheck.h"
 #include "json.h"
 #include "load.h"
+#include "peercaps.h"
 #include "qemuask.h"
 #include "table.h"
 #include "viommu.h"
@@ -16,6 +17,25 @@
 /* Of so many devices that are bound to VFIO drivers the words below the table say whether they fit: looking at one
  * costs 20 system calls, and a host can have thousands. */
 #define BOUND_MAX 64
+
+/* What libvirt, with --connect, and a QEMU say: that of --emulator, or else libvirt's default. */
+typedef struct {
+    viommuLibvirt *conn;  /* NULL: not asked for */
+    viommuPeerCaps peer;
+    const char *emulator; /* NULL: not known, or not of this machine; borrowed */
+    qemuViommuCaps *caps; /* NULL: not asked */
+    char *unasked;        /* why, or NULL */
+} hostAnswers;
+
+static void
+clearAnswers(hostAnswers *answers)
+{
+    viommuPeerCapsClear(&answers->peer);
+    g_clear_pointer(&answers->conn, viommuLibvirtFree);
+    g_clear_pointer(&answers->caps, qemuViommuCapsFree);
+    g_clear_pointer(&answers->unasked, g_free);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(hostAnswers, clearAnswers)
 
 /* Why a device that is bound to a VFIO driver cannot be given to a guest, or NULL. */
 static const char *
@@ -250,15 +270,6 @@ jsonHex(JsonBuilder *json, const char *key, int value, int digits)
     viommuJsonString(json, key, text);
 }
 
-static void
-jsonTristate(JsonBuilder *json, const char *key, virTristate value)
-{
-    if (value == VIR_TRISTATE_UNKNOWN)
-        viommuJsonString(json, key, NULL);
-    else
-        viommuJsonBool(json, key, value == VIR_TRISTATE_YES);
-}
-
 /* In KiB. */
 static void
 jsonGranules(JsonBuilder *json, unsigned granules)
@@ -285,11 +296,11 @@ jsonFeatures(JsonBuilder *json, const virSMMU *smmu)
     }
     json_builder_set_member_name(json, "features");
     json_builder_begin_object(json);
-    jsonTristate(json, "nesting", virSMMUCanServe(smmu, &why));
+    viommuJsonTristate(json, "nesting", virSMMUCanServe(smmu, &why));
     viommuJsonString(json, "nestingReason", why);
-    jsonTristate(json, "s2fwb", virSMMUHasS2FWB(smmu));
-    jsonTristate(json, "ats", virSMMUHasATS(smmu));
-    jsonTristate(json, "ril", virSMMUHasRIL(smmu));
+    viommuJsonTristate(json, "s2fwb", virSMMUHasS2FWB(smmu));
+    viommuJsonTristate(json, "ats", virSMMUHasATS(smmu));
+    viommuJsonTristate(json, "ril", virSMMUHasRIL(smmu));
     viommuJsonNumber(json, "ssidsize", virSMMUSsidBits(smmu));
     viommuJsonNumber(json, "oas", virSMMUOutputBits(smmu));
     jsonGranules(json, virSMMUGranules(smmu));
@@ -302,8 +313,8 @@ jsonCmdqv(JsonBuilder *json, const virSMMU *smmu)
 {
     bool known = smmu->cmdqv == VIR_TRISTATE_YES;
 
-    jsonTristate(json, "cmdqv", smmu->cmdqv);
-    jsonTristate(json, "cmdqvNamed", smmu->cmdqvNamed);
+    viommuJsonTristate(json, "cmdqv", smmu->cmdqv);
+    viommuJsonTristate(json, "cmdqvNamed", smmu->cmdqvNamed);
     viommuJsonNumber(json, "cmdqvLog2Queues", known ? smmu->cmdqvLog2Queues : -1);
     viommuJsonNumber(json, "cmdqvLog2Streams", known ? smmu->cmdqvLog2Streams : -1);
 }
@@ -316,8 +327,8 @@ jsonDevice(JsonBuilder *json, const virSMMUTopology *topo, const virSMMUDevice *
     viommuJsonNumber(json, "group", dev->group);
     viommuJsonString(json, "driver", dev->driver);
     viommuJsonNumber(json, "numaNode", dev->numaNode);
-    jsonTristate(json, "canwbs", dev->canwbs);
-    jsonTristate(json, "ats", dev->ats);
+    viommuJsonTristate(json, "canwbs", dev->canwbs);
+    viommuJsonTristate(json, "ats", dev->ats);
     jsonHex(json, "vendor", dev->vendor, 4);
     jsonHex(json, "device", dev->device, 4);
     jsonHex(json, "class", dev->class, 6);
@@ -366,7 +377,7 @@ jsonSMMUs(JsonBuilder *json, const char *key, const virSMMUTopology *topo, virSM
 }
 
 static void
-showJSON(const virSMMUTopology *topo, const char *emulator, const qemuViommuCaps *caps, GString *out)
+showJSON(const virSMMUTopology *topo, const hostAnswers *answers, GString *out)
 {
     g_autoptr(JsonBuilder) json = viommuJsonBegin();
     unsigned bits = virSMMUTopologyAddressBits(topo);
@@ -385,8 +396,10 @@ showJSON(const virSMMUTopology *topo, const char *emulator, const qemuViommuCaps
             json_builder_add_string_value(json, dev->name);
     }
     json_builder_end_array(json);
-    if (caps)
-        viommuEmulatorJSON(json, emulator, caps);
+    if (answers->conn)
+        viommuPeerCapsJSON(json, &answers->peer);
+    if (answers->emulator)
+        viommuEmulatorJSON(json, answers->emulator, answers->caps, answers->unasked);
     viommuJsonEnd(json, out);
 }
 
@@ -428,11 +441,39 @@ loadDevices(virSMMUTopology *topo, virSysfs *fs, bool json, bool *ret_more, GErr
     return true;
 }
 
+/* The QEMU of --emulator has to answer, libvirt's need not. */
+static bool
+askEmulator(const viommuOptions *opts, hostAnswers *answers, GError **error)
+{
+    const char *ofLibvirt = answers->peer.caps && !opts->host ? answers->peer.caps->path : NULL;
+    g_autoptr(GError) local = NULL;
+
+    answers->emulator = opts->emulator ? opts->emulator : ofLibvirt;
+    if (opts->emulator)
+        answers->caps = viommuQemuAsk(opts->emulator, error);
+    else if (ofLibvirt)
+        answers->caps = viommuQemuAskNamed(ofLibvirt, &local);
+    answers->unasked = local ? g_strdup(local->message) : NULL;
+    return answers->caps || !opts->emulator;
+}
+
+static bool
+ask(const viommuOptions *opts, hostAnswers *answers, GError **error)
+{
+    if (opts->connect) {
+        answers->conn = viommuLibvirtOpen(opts->connect, VIOMMU_LIBVIRT_MOST, error);
+        if (!answers->conn || (!opts->host && !viommuLoadIsHere(answers->conn, error)) ||
+            !viommuPeerCapsAskHost(answers->conn, &answers->peer, error))
+            return false;
+    }
+    return askEmulator(opts, answers, error);
+}
+
 static viommuExit
 cmdHost(const viommuOptions *opts, char **args, GString *out, GError **error)
 {
-    g_autoptr(qemuViommuCaps) caps = opts->emulator ? viommuQemuAsk(opts->emulator, error) : NULL;
-    bool good = caps || !opts->emulator;
+    g_auto(hostAnswers) answers = { 0 };
+    bool good = ask(opts, &answers, error);
     g_autoptr(virSysfs) fs = good ? viommuLoadHost(opts, error) : NULL;
     g_autoptr(virSMMUTopology) topo = fs ? virSMMUTopologyRead(fs, error) : NULL;
     bool json = strcmp(opts->format, "json") == 0;
@@ -441,7 +482,7 @@ cmdHost(const viommuOptions *opts, char **args, GString *out, GError **error)
     if (!topo || !loadDevices(topo, fs, json, &more, error))
         return VIOMMU_EXIT_UNREACHABLE;
     if (json) {
-        showJSON(topo, opts->emulator, caps, out);
+        showJSON(topo, &answers, out);
         return VIOMMU_EXIT_DONE;
     }
     any = showFeatures(topo, out);
@@ -449,8 +490,10 @@ cmdHost(const viommuOptions *opts, char **args, GString *out, GError **error)
     showUnfit(topo, more, out);
     if (!any)
         g_string_append(out, " No SMMUv3: nothing here can be below a vSMMU that nests; 'viommu check' says what is missing.\n\n");
-    if (caps)
-        viommuEmulatorShow(opts->emulator, caps, out);
+    if (answers.conn)
+        viommuPeerCapsShow(&answers.peer, opts->connect, out);
+    if (answers.emulator)
+        viommuEmulatorShow(answers.emulator, answers.caps, answers.unasked, out);
     return VIOMMU_EXIT_DONE;
 }
 

@@ -22,6 +22,7 @@
 
 #define OTHERS "use others; see 'viommu host'"
 #define PEER_TITLE "Checking for libvirt and QEMU"
+#define GUESTS_TITLE "Checking for libvirt's guests of aarch64"
 #define EMULATOR_TITLE "Checking for the emulator"
 
 /* So many devices are named. */
@@ -429,16 +430,38 @@ viommuHostCheckNoPeer(GPtrArray *verdicts, const char *why)
 }
 
 void
-viommuHostCheckEmulator(GPtrArray *verdicts, const qemuViommuCaps *caps)
+viommuHostCheckGuests(GPtrArray *verdicts, const viommuDomainCaps *caps, const char *refusal, const char *silence)
+{
+    viommuVerdict *verdict = add(verdicts, "H10", GUESTS_TITLE);
+    const char *remedy = NULL;
+    const char *lack = caps ? viommuDomainCapsLack(caps, &remedy) : NULL;
+
+    if (refusal) {
+        judge(verdict, VIOMMU_VERDICT_FAIL, refusal,
+              "install QEMU for Arm guests (qemu-system-aarch64), on an Arm host with KVM");
+    } else if (!caps) {
+        g_autofree char *text = g_strdup_printf("not known: libvirt does not tell: %s", silence);
+
+        judge(verdict, VIOMMU_VERDICT_NOTE, text, NULL);
+    } else if (lack) {
+        judge(verdict, VIOMMU_VERDICT_FAIL, lack, remedy);
+    } else {
+        verdict->hint = g_strdup_printf("%s, %s with KVM", caps->path, caps->machine ? caps->machine : "machine unknown");
+    }
+}
+
+void
+viommuHostCheckEmulator(GPtrArray *verdicts, const char *path, const qemuViommuCaps *caps)
 {
     viommuVerdict *verdict = add(verdicts, "H12", EMULATOR_TITLE);
     g_autofree char *words = viommuEmulatorWords(caps);
+    g_autofree char *named = g_strdup_printf("emulator '%s', %s", path, words);
     const char *why;
 
     if (qemuViommuCapsDialect(caps, &why))
-        verdict->hint = g_steal_pointer(&words);
+        verdict->hint = g_steal_pointer(&named);
     else
-        judge(verdict, VIOMMU_VERDICT_FAIL, words, qemuViommuCapsRemedy(caps));
+        judge(verdict, VIOMMU_VERDICT_FAIL, named, qemuViommuCapsRemedy(caps));
 }
 
 void
@@ -446,6 +469,12 @@ viommuHostCheckNoEmulator(GPtrArray *verdicts, const char *why)
 {
     judge(add(verdicts, "H12", EMULATOR_TITLE), VIOMMU_VERDICT_FAIL, why,
           "give the path of a qemu-system-aarch64 that runs here");
+}
+
+void
+viommuHostCheckUnasked(GPtrArray *verdicts, const char *why)
+{
+    judge(add(verdicts, "H12", EMULATOR_TITLE), VIOMMU_VERDICT_NOTE, why, "--emulator asks it all the same");
 }
 
 GPtrArray *

@@ -6,6 +6,7 @@
 #pragma once
 
 #include "qemu_viommu_caps.h"
+#include "viommu_domcaps.h"
 #include "virsmmu.h"
 #include "virsysfs.h"
 
@@ -42,9 +43,14 @@ void viommuHostCheckLibvirt(GPtrArray *verdicts, unsigned libvirt);
 /* The same where libvirt cannot be reached: @why. */
 void viommuHostCheckNoPeer(GPtrArray *verdicts, const char *why);
 
-/* Adds what the QEMU of --emulator can do (H12); or that it cannot be asked: @why. */
-void viommuHostCheckEmulator(GPtrArray *verdicts, const qemuViommuCaps *caps);
+/* Adds what libvirt says of guests with KVM (H10): @caps, which may lack something; NULL: it does not tell, @silence is
+ * why. @refusal: it would not define them. */
+void viommuHostCheckGuests(GPtrArray *verdicts, const viommuDomainCaps *caps, const char *refusal, const char *silence);
+
+/* Adds what the QEMU at @path can do (H12); that it cannot be asked by anybody: @why; that it was not asked: @why. */
+void viommuHostCheckEmulator(GPtrArray *verdicts, const char *path, const qemuViommuCaps *caps);
 void viommuHostCheckNoEmulator(GPtrArray *verdicts, const char *why);
+void viommuHostCheckUnasked(GPtrArray *verdicts, const char *why);
 
 /* Checks the host behind @fs; an array that owns viommuVerdict, or NULL with @error if the host
  * fails. @unprobed: why its SMMUs, or one of them, could not be probed; NULL: they were, or it was not asked for. */

@@ -64,6 +64,15 @@ viommuJsonBool(JsonBuilder *json, const char *key, bool value)
 }
 
 void
+viommuJsonTristate(JsonBuilder *json, const char *key, virTristate value)
+{
+    if (value == VIR_TRISTATE_UNKNOWN)
+        viommuJsonString(json, key, NULL);
+    else
+        viommuJsonBool(json, key, value == VIR_TRISTATE_YES);
+}
+
+void
 viommuJsonFindings(JsonBuilder *json, const GPtrArray *findings)
 {
     size_t i;

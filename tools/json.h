@@ -4,6 +4,8 @@
  */
 #pragma once
 
+#include "virsmmu.h"
+
 #include <glib.h>
 #include <json-glib/json-glib.h>
 #include <stdbool.h>
@@ -19,6 +21,9 @@ void viommuJsonEnd(JsonBuilder *json, GString *out);
 void viommuJsonString(JsonBuilder *json, const char *key, const char *value);
 void viommuJsonNumber(JsonBuilder *json, const char *key, int64_t value);
 void viommuJsonBool(JsonBuilder *json, const char *key, bool value);
+
+/* null where it is not known. */
+void viommuJsonTristate(JsonBuilder *json, const char *key, virTristate value);
 
 /* "findings": [...] */
 void viommuJsonFindings(JsonBuilder *json, const GPtrArray *findings);

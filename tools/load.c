@@ -201,6 +201,7 @@ viommuInputFree(viommuInput *input)
     viommuDomainFree(input->dom);
     if (!input->beside) {
         viommuLibvirtFree(input->conn);
+        viommuPeerCapsClear(&input->peer);
         g_free(input->emulator);
         g_free(input->unasked);
         qemuViommuCapsFree(input->caps);
@@ -316,6 +317,7 @@ viommuInputLoad(viommuInput *input, GError **error)
     }
     if (input->conn && !opts->host && !viommuLoadIsHere(input->conn, error))
         return false;
+    viommuInputAskPeer(input);
     if (!opts->emulator && !viommuInputAskEmulator(input, error))
         return false;
     if (input->conn) {

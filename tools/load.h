@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include "peercaps.h"
 #include "qemu_viommu_caps.h"
 #include "viommu.h"
 #include "viommu_libvirt.h"
@@ -40,10 +41,12 @@ typedef struct {
     size_t len;
     viommuDomain *dom;
     viommuLibvirt *conn; /* NULL: not asked for */
+    bool given;          /* it is given to libvirt, which runs its emulator then */
     char *emulator;      /* the QEMU that is asked: of --emulator, or that the domain names; NULL: none is */
     qemuViommuCaps *caps; /* what it answered; NULL: it did not, or nothing is loaded yet */
     char *unasked;       /* why the one that the domain names was not asked, or did not answer; NULL */
     bool unusable;       /* that is so for whoever runs it */
+    viommuPeerCaps peer;     /* what libvirt says of the domain's emulator, machine and type; empty: not asked */
     viommuHost *host;    /* with the networks of --network, and those that libvirt gave */
     bool beside;         /* conn, emulator, caps and host are those of another input */
     const viommuDomain *before; /* that in whose place it comes, or NULL. Borrowed */

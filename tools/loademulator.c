@@ -7,28 +7,75 @@
 #include "emulator.h"
 #include "qemu_viommu_words.h"
 #include "qemuask.h"
+#include "trustfile.h"
 #include "viommu_finding.h"
 #include "viommuerror.h"
 
-/* Answers of the one that the domain names count here only, and only if nobody says otherwise. */
+#include <string.h>
+
+/* It has to do with SMMUv3s. */
 static bool
-isNamedAsked(const viommuInput *input)
+isConcerned(const viommuInput *input)
+{
+    return viommuInputIsRequest(input) || viommuDomainHasSMMUv3(input->dom);
+}
+
+/* The emulator of the domain, or else libvirt's for it. Its answers count here only, and only if nobody says
+ * otherwise. */
+static const char *
+findNamed(const viommuInput *input)
 {
     const viommuOptions *opts = input->opts;
 
-    return !opts->host && !opts->qemuVersion && !opts->qemuDialect && input->dom->emulator &&
-           (viommuInputIsRequest(input) || viommuDomainHasSMMUv3(input->dom));
+    if (opts->host || opts->qemuVersion || opts->qemuDialect || !isConcerned(input))
+        return NULL;
+    if (input->dom->emulator)
+        return input->dom->emulator;
+    return input->peer.caps ? input->peer.caps->path : NULL;
+}
+
+/* The emulator is the one that libvirt takes by itself. */
+static bool
+isDefault(const viommuInput *input)
+{
+    g_auto(viommuPeerCaps) peer = { 0 };
+
+    viommuPeerCapsAsk(input->conn, NULL, NULL, VIOMMU_VIRT_QEMU, &peer);
+    return peer.caps && strcmp(peer.caps->path, input->dom->emulator) == 0;
+}
+
+/* libvirt runs what it is asked about, with the rights of its guests. */
+static bool
+mayRun(const viommuInput *input)
+{
+    g_autofree char *real = NULL;
+
+    if (input->given || !input->dom->emulator)
+        return true;
+    real = input->opts->host ? NULL : viommuTrustProgram(input->dom->emulator, NULL);
+    return real || isDefault(input);
+}
+
+void
+viommuInputAskPeer(viommuInput *input)
+{
+    const viommuDomain *dom = input->dom;
+
+    if (input->conn && isConcerned(input) && dom->virtType != VIOMMU_VIRT_OTHER &&
+        (!dom->arch || strcmp(dom->arch, "aarch64") == 0) && mayRun(input))
+        viommuPeerCapsAsk(input->conn, dom->emulator, dom->machine, dom->virtType, &input->peer);
 }
 
 bool
 viommuInputAskEmulator(viommuInput *input, GError **error)
 {
     const char *given = input->opts->emulator;
+    const char *path = given ? given : findNamed(input);
     g_autoptr(GError) local = NULL;
 
-    if (input->caps || (!given && !isNamedAsked(input)))
+    if (input->caps || !path)
         return true;
-    input->emulator = g_strdup(given ? given : input->dom->emulator);
+    input->emulator = g_strdup(path);
     input->caps = given ? viommuQemuAsk(given, &local) : viommuQemuAskNamed(input->emulator, &local);
     if (input->caps)
         return true;
@@ -86,6 +133,32 @@ viommuInputJudgeEmulator(const viommuInput *input, const viommuPlan *plan, bool 
         viommuFindingsAdd(findings, "H12", VIOMMU_SEVERITY_ERROR, lineOf(input), NULL,
                           input->opts->emulator ? remedy : named, "emulator '%s', %s", input->emulator, words);
     }
+}
+
+/* That it has no iommufd the host's own map may have told already (H03). */
+static bool
+isToldAlready(const viommuInput *input)
+{
+    return input->host->topo && virSMMUTopologyHasIommufd(input->host->topo) == VIR_TRISTATE_NO &&
+           input->peer.caps->iommufd == VIR_TRISTATE_NO;
+}
+
+void
+viommuInputJudgePeer(const viommuInput *input, GPtrArray *findings)
+{
+    const viommuDomain *dom = input->dom;
+    const viommuPeerCaps *peer = &input->peer;
+    unsigned line = dom->emulatorLine ? dom->emulatorLine : dom->osLine;
+    const char *remedy = NULL;
+    const char *lack = peer->caps && needsAccel(dom, NULL) ? viommuDomainCapsLack(peer->caps, &remedy) : NULL;
+
+    if (peer->refusal)
+        viommuFindingsAdd(findings, "H10", VIOMMU_SEVERITY_ERROR, line, "libvirt refuses to define the domain",
+                          "name an emulator, a machine and a type that it has: 'virsh domcapabilities --arch aarch64'",
+                          "libvirt: %s", peer->refusal);
+    else if (lack && !isToldAlready(input))
+        viommuFindingsAdd(findings, "H10", VIOMMU_SEVERITY_ERROR, line, "libvirt cannot start the domain", remedy, "%s",
+                          lack);
 }
 
 static bool

@@ -6,9 +6,17 @@
 
 #include "load.h"
 
-/* Asks the QEMU of --emulator, else the one that the domain names. That the latter is not asked, or does not answer, is
- * no error, but for viommuInputJudgeEmulator to say. It is not asked for a domain that has nothing to do with SMMUv3s,
- * not where the host is a record, and not where a version or a dialect was given. */
+/* Asks libvirt, if there is a connection, what it says of the emulator, machine and type of a domain that has to do
+ * with SMMUv3s. That it does not tell is no error. Of an emulator that may not be run, and is not the one that libvirt
+ * takes by itself, it is asked only if it gets the domain anyway. */
+void viommuInputAskPeer(viommuInput *input);
+
+/* Adds H10: libvirt would not define it, or its host lacks what an accelerated vSMMU needs. */
+void viommuInputJudgePeer(const viommuInput *input, GPtrArray *findings);
+
+/* Asks the QEMU of --emulator, else the one that the domain names, or libvirt for it. That the latter is not asked, or
+ * does not answer, is no error, but for viommuInputJudgeEmulator to say. It is not asked for a domain that has nothing
+ * to do with SMMUv3s, not where the host is a record, and not where a version or a dialect was given. */
 bool viommuInputAskEmulator(viommuInput *input, GError **error);
 
 /* True if it was asked, has no accelerated vSMMUs in any dialect, and is to have some: those of @plan; NULL: those that

@@ -12,6 +12,7 @@
 
 #define LIBVIRT_CALLS(CALL)                                                                        \
     CALL(virConnectClose)                                                                          \
+    CALL(virConnectGetDomainCapabilities)                                                          \
     CALL(virConnectGetHostname)                                                                    \
     CALL(virConnectGetLibVersion)                                                                  \
     CALL(virConnectGetType)                                                                        \

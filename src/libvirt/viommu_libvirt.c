@@ -50,8 +50,10 @@ viommuLibvirtOpen(const char *uri, viommuLibvirtAccess access, GError **error)
     calls->virSetErrorFunc(NULL, ignoreError);
     self = g_new0(viommuLibvirt, 1);
     self->calls = calls;
-    self->conn = calls->virConnectOpenAuth(uri, calls->auth,
-                                           access == VIOMMU_LIBVIRT_READ ? VIR_CONNECT_RO : 0);
+    if (access == VIOMMU_LIBVIRT_MOST)
+        self->conn = calls->virConnectOpenAuth(uri, NULL, 0);
+    if (!self->conn)
+        self->conn = calls->virConnectOpenAuth(uri, calls->auth, access == VIOMMU_LIBVIRT_WRITE ? 0 : VIR_CONNECT_RO);
     if (!self->conn) {
         g_autoptr(GError) local = NULL;
 
@@ -101,6 +103,20 @@ viommuLibvirtGetVersions(viommuLibvirt *self, viommuLibvirtVersions *ret_version
     ret_versions->libvirt = libvirt / 1000;
     ret_versions->qemu = qemu / 1000;
     return true;
+}
+
+char *
+viommuLibvirtDomainCaps(viommuLibvirt *self, const char *emulator, const char *machine, const char *type,
+                        GError **error)
+{
+    char *xml = self->calls->virConnectGetDomainCapabilities(self->conn, emulator, "aarch64", machine, type, 0);
+    const virError *err = xml ? NULL : self->calls->virGetLastError();
+    bool refused = err && err->message && err->domain == VIR_FROM_QEMU && err->code != VIR_ERR_NO_SUPPORT;
+
+    if (!xml)
+        g_set_error_literal(error, VIOMMU_ERROR, refused ? VIOMMU_ERROR_REFUSED : VIOMMU_ERROR_LIBVIRT,
+                            err && err->message ? err->message : "libvirt gave no reason");
+    return xml;
 }
 
 char *

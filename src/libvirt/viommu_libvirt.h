@@ -18,6 +18,7 @@ typedef struct viommuLibvirt viommuLibvirt;
 typedef enum {
     VIOMMU_LIBVIRT_READ, /* read-only: no privileges are asked for */
     VIOMMU_LIBVIRT_WRITE,
+    VIOMMU_LIBVIRT_MOST, /* to write, if that can be had without credentials, else read-only */
 } viommuLibvirtAccess;
 
 /* Versions as 1000 * major + minor; 0: unknown, as with drivers that run no QEMU. */
@@ -36,6 +37,13 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(viommuLibvirt, viommuLibvirtFree)
 char *viommuLibvirtHostname(viommuLibvirt *conn, GError **error);
 
 bool viommuLibvirtGetVersions(viommuLibvirt *conn, viommuLibvirtVersions *ret_versions,
+                              GError **error);
+
+/* The document <domainCapabilities> of aarch64 guests with that emulator, machine and type ("kvm", "qemu"); NULL: those
+ * that libvirt takes if a domain does not say. VIOMMU_ERROR_REFUSED where it would define no such domain, which it says
+ * in the same words then; VIOMMU_ERROR_LIBVIRT where it does not tell, as by a read-only connection: it runs the
+ * emulator for that. Free with g_free. */
+char *viommuLibvirtDomainCaps(viommuLibvirt *conn, const char *emulator, const char *machine, const char *type,
                               GError **error);
 
 /* The XML of the network @name. Free with g_free. */
