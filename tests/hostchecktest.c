@@ -313,6 +313,7 @@ testPeer(void)
         { 12006, 11001, VIOMMU_VERDICT_PASS, NULL, "libvirt 12.6, which lacks words that <qemu:override> stands in for; QEMU 11.1" },
         { 0, 0, VIOMMU_VERDICT_NOTE, "not known: this libvirt runs no QEMU",
           "give the URI of one that does, qemu:///system" },
+        { 9000, 0, VIOMMU_VERDICT_NOTE, "not known: libvirt 9.0 tells no version of QEMU", NULL },
         { 12008, 10002, VIOMMU_VERDICT_FAIL, "QEMU 10.2 has no accelerated SMMUv3", "use QEMU 11.0 or newer" },
     };
     size_t i;

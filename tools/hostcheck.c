@@ -407,7 +407,12 @@ viommuHostCheckPeer(GPtrArray *verdicts, unsigned libvirt, unsigned qemu)
 
     if (!viommuPlacementFitsLibvirt(libvirt, &error)) {
         judge(verdict, VIOMMU_VERDICT_FAIL, error->message, NULL);
-    } else if (!libvirt || !qemu) {
+    } else if (libvirt && !qemu) {
+        g_autofree char *text =
+            g_strdup_printf("not known: libvirt %u.%u tells no version of QEMU", libvirt / 1000, libvirt % 1000);
+
+        judge(verdict, VIOMMU_VERDICT_NOTE, text, NULL);
+    } else if (!libvirt) {
         judge(verdict, VIOMMU_VERDICT_NOTE, "not known: this libvirt runs no QEMU", "give the URI of one that does, qemu:///system");
     } else if (qemu < QEMU_ACCEL) {
         g_autofree char *text = g_strdup_printf("QEMU %u.%u has no accelerated SMMUv3", qemu / 1000, qemu % 1000);

@@ -21,7 +21,7 @@ typedef enum {
     VIOMMU_LIBVIRT_MOST, /* to write, if that can be had without credentials, else read-only */
 } viommuLibvirtAccess;
 
-/* Versions as 1000 * major + minor; 0: unknown, as with drivers that run no QEMU. */
+/* Versions as 1000 * major + minor; 0: unknown, both with drivers that run no QEMU. */
 typedef struct {
     unsigned libvirt;
     unsigned qemu;
