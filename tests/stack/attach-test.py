@@ -14,10 +14,11 @@ import re
 import sys
 import tempfile
 
+from beside import LIBVIRT, viommuBeside
 from describedhost import DescribedHost
 from domainxml import parse, placesOfHostdevs
 from golden import emulatable, manifest, viommu, viommuDone
-from killrelay import AFTER, MOMENTS, KillRelay, shortPath
+from killrelay import AFTER, MOMENTS, KillRelay
 from service import SOCKETS, Service
 from serviceclient import DIRECT, PLAIN, REQUEST, REQUEST_ALL, UUID, Client, domain, hostdev, ports
 from tap import guarded
@@ -27,7 +28,6 @@ HOST = "grace"
 DEVICES, THIRD = ("0002:01:00.0", "0006:01:00.0"), "0009:01:00.0"
 RNG = "<rng model='virtio'><backend model='random'>/dev/urandom</backend></rng>"
 MONITOR_LOG = "/tmp/monitor.log"
-LIBVIRT = "/run/libvirt/libvirt-sock"
 RELAY = f"{SOCKETS}-relay"
 
 
@@ -48,10 +48,7 @@ class Direct(Client):
         super().__init__(host, *DIRECT)
 
     def viommu(self, *args, stdin=None, socket=None):
-        with shortPath(socket or self.host.path(LIBVIRT)) as path:
-            # The directory is open in this process, not in viommu.
-            path = path.replace("/self/", f"/{os.getpid()}/")
-            return viommuDone(HOST, "-c", f"qemu+unix:///system?socket={path}", *args, stdin=stdin)
+        return viommuBeside(self.host, HOST, *args, stdin=stdin, socket=socket)
 
 
 def portOf(xml, address):
