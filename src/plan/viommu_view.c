@@ -196,7 +196,7 @@ countSteps(const viewNode *node)
 }
 
 static void
-seat(viewState *state, viommuViewPlace *place, viewNode *node, unsigned devfn)
+seat(viommuViewPlace *place, viewNode *node, unsigned devfn)
 {
     unsigned i = countSteps(node);
 
@@ -238,9 +238,9 @@ addDevice(viewState *state, const viommuDevice *device, const virSMMUTopology *h
 
     place->device = device;
     if (other)
-        seat(state, place, other->bus, other->devfn);
+        seat(place, other->bus, other->devfn);
     else
-        seat(state, place, device->hasAddr ? state->byIndex[device->addr.bus] : NULL,
+        seat(place, device->hasAddr ? state->byIndex[device->addr.bus] : NULL,
              device->addr.slot << 3 | device->addr.function);
     bus = (viommuViewBus *)place->bus;
     if (bus && bus->vsmmu && !bus->smmu && source && source->smmu)
@@ -261,7 +261,7 @@ addImplied(viewState *state, const planImplied *needs)
 
     for (i = 0; i < PLAN_IMPLIED_LAST; i++) {
         if (needs->wanted[i])
-            seat(state, viewAddPlace(state, VIOMMU_VIEW_EMULATED, names[i]), NULL, 0);
+            seat(viewAddPlace(state, VIOMMU_VIEW_EMULATED, names[i]), NULL, 0);
     }
 }
 
@@ -323,10 +323,10 @@ placeNodes(viewState *state)
     for (i = 0; i < state->nodes->len; i++) {
         viewNode *node = g_ptr_array_index(state->nodes, i);
 
-        if (node->place && node->parent)
-            seat(state, node->place, node->parent, node->devfn);
-        if (node->place)
-            node->place->empty = !node->used;
+        if (!node->place)
+            continue;
+        seat(node->place, node->parent, node->devfn);
+        node->place->empty = !node->used;
     }
 }
 
@@ -390,7 +390,7 @@ viommuViewNew(const viommuDomain *dom, const virSMMUTopology *host)
 int
 viommuViewNumber(const viommuViewPlace *place)
 {
-    return place->bus ? place->numbers[place->stepCount - 1] : -1;
+    return place->numbers[place->stepCount - 1];
 }
 
 char *

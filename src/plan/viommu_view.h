@@ -60,7 +60,7 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(viommuView, viommuViewFree)
  * such a domain; NULL: it has none. Borrowed. */
 const viommuViewPlace *viommuViewArgumentPlace(const viommuView *view, const viommuDevice *device);
 
-/* The number of the bus that @place is on; -1: not known. */
+/* The number of the bus that @place is on, which has one (its bus is not NULL); -1: not known. */
 int viommuViewNumber(const viommuViewPlace *place);
 
 /* The way to @place as "lspci -PP" prints it ("fa:00.0/fb:00.0"), or without numbers that are not known, as "lspci -P"
