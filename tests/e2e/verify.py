@@ -128,7 +128,7 @@ def classes(findings, wanted):
     return {id_ for id_, severity in findings if severity == wanted}
 
 
-def isFound(tap, world, name, wanted, wrong, warned=()):
+def isFound(tap, world, name, wanted, about, warned=()):
     """These classes are found, as viommu check finds them in the running domain, about these drives."""
     status, devices, findings = verify(world)
     found = classes(findings, "error")
@@ -138,16 +138,17 @@ def isFound(tap, world, name, wanted, wrong, warned=()):
              world.check(world.host.virsh("dumpxml", NAME).stdout)[1]} - {("V02", "note")}
     known = {item for item in known if item[1] != "note"}
     tap.ok(known == set(findings), f"{name}: viommu check finds the same", known, findings)
-    found = {address for address, device in devices.items() if device["verdict"] == "wrong"}
-    tap.ok(found == {world.address(serial) for serial in wrong}, f"{name}: {' '.join(wrong) or 'none'} and no other is "
-           "wrong", devices)
+    found = {address: device["verdict"] for address, device in devices.items() if device["findings"]}
+    verdict = "wrong" if wanted else "right"
+    tap.ok(found == {world.address(serial): verdict for serial in about}, f"{name}: of {' '.join(about)} and of no other, "
+           f"with the verdict {verdict}", devices)
 
 
-def asIs(parts, wanted, wrong, serials, warned=(), **kwargs):
+def asIs(parts, wanted, about, serials, warned=(), **kwargs):
     """The scenario of a domain with a misplacement."""
     def scenario(tap, world, name):
         startAsIs(world, name, of(*parts, **kwargs)(world))
-        isFound(tap, world, name, wanted, wrong, warned)
+        isFound(tap, world, name, wanted, about, warned)
         world.host.virsh("destroy", NAME)
         givenBack(tap, world, name, serials)
         world.tidy()
@@ -201,6 +202,17 @@ def plugged(tap, world, name):
     isFound(tap, world, name, {"V01"}, ("C0",))
     world.host.virsh("destroy", NAME)
     givenBack(tap, world, name, ["B0", "C0"])
+    world.tidy()
+
+
+def onPcieRoot(tap, world, name):
+    """An accel vSMMU on pcie.0, where no emulated device is, and none can come."""
+    startAsIs(world, name, of(port(2, 0, 5), port(3, 0, 6), drive("A0", 2), smmu(0))(world))
+    isRight(tap, world, name, ("A0",), "below an accel vSMMU on pcie.0")
+    done = world.host.virsh("attach-device", NAME, "/dev/stdin", "--live", stdin=rng(onBus(3)))
+    tap.ok(done.returncode != 0 and EMULATED in done.stderr, f"{name}: V08: no emulated device can come", done)
+    world.host.virsh("destroy", NAME)
+    givenBack(tap, world, name, ["A0"])
     world.tidy()
 
 
@@ -278,9 +290,10 @@ SCENARIOS = {
                         drive("C0", 5), port(6, 0, 6), port(7, 0, 7), port(8, 0, 8), smmu(1), smmu(4)), {"V10"},
                        ("B0", "B1", "C0"), ("B0", "B1", "C0")),
     "verify-node": asIs((bus(1, 200, ON_NODE_1), port(2, 1), drive("B0", 2), smmu(1), bus(3, 100, ON_NODE_1),
-                         port(4, 3), drive("C0", 4), smmu(3)), set(), (), ("B0", "C0"), ("V21",), **NODES),
+                         port(4, 3), drive("C0", 4), smmu(3)), set(), ("B0",), ("B0", "C0"), ("V21",), **NODES),
     "verify-group": asIs((bus(1, 200), port(2, 1), drive("BS", 2), smmu(1)), {"V16"}, ("BS",), ("BS",)),
     "verify-hotplug": plugged,
+    "verify-pcie-root": onPcieRoot,
     "verify-objects": objects,
     "verify-alone": alone,
 }
