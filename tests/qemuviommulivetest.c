@@ -54,6 +54,7 @@ testOlderNames(void)
         testLiveSet(answers, GET("s0", "primary-bus"), MISSING("GenericError"));
         testLiveSet(answers, GET("s0", "pci-bus"), MISSING("GenericError"));
         testLiveSet(answers, GET("s0", "accel"), MISSING("GenericError"));
+        testLiveSet(answers, GET("s0", "nested"), MISSING("GenericError"));
         testLiveSet(answers, command, TEXT("/machine/unattached/device[7]/e0"));
         live = testLiveWalk(answers, &error);
         g_assert_no_error(error);

@@ -71,6 +71,9 @@ struct qemuViommuWalk {
 /* What a vSMMU calls its bus: QEMU 10.2 and later, and patched ones before. */
 static const char *const servedNames[] = { "primary-bus", "pci-bus", "parent_bus" };
 
+/* What says that a vSMMU is accelerated; the second is of QEMUs that make vSMMUs by themselves. */
+static const char *const accelNames[] = { "accel", "nested" };
+
 static void
 freeDevice(void *data)
 {
@@ -281,7 +284,7 @@ addDevice(qemuViommuWalk *walk, const char *container, const char *name, const c
         add(walk, ASK_SERVED_BUS, servedNames[0], dev);
         dev->accel = strcmp(type, "arm-smmuv3") != 0;
         if (!dev->accel)
-            add(walk, ASK_ACCEL, "accel", dev);
+            add(walk, ASK_ACCEL, accelNames[0], dev);
         return;
     }
     add(walk, ASK_BUS, "parent_bus", dev);
@@ -358,15 +361,15 @@ takeText(qemuViommuLiveDevice *dev, askKind kind, const char *text)
         dev->mediated = !dev->haveHost;
 }
 
-/* A vSMMU with another name for its bus is asked again. */
+/* A vSMMU with another name for this is asked again. */
 static void
-tryNextName(qemuViommuWalk *walk, const question *ask)
+tryNextName(qemuViommuWalk *walk, const question *ask, const char *const *names, size_t count)
 {
     size_t i;
 
-    for (i = 0; i + 1 < G_N_ELEMENTS(servedNames); i++) {
-        if (ask->where == servedNames[i]) {
-            add(walk, ASK_SERVED_BUS, servedNames[i + 1], ask->device);
+    for (i = 0; i + 1 < count; i++) {
+        if (ask->where == names[i]) {
+            add(walk, ask->kind, names[i + 1], ask->device);
             return;
         }
     }
@@ -398,7 +401,9 @@ takeError(qemuViommuWalk *walk, const question *ask, JsonObject *reply, GError *
         return false;
     }
     if (ask->kind == ASK_SERVED_BUS)
-        tryNextName(walk, ask);
+        tryNextName(walk, ask, servedNames, G_N_ELEMENTS(servedNames));
+    else if (ask->kind == ASK_ACCEL)
+        tryNextName(walk, ask, accelNames, G_N_ELEMENTS(accelNames));
     return true;
 }
 
