@@ -292,12 +292,14 @@ readProperties(qemuViommuCaps *caps, JsonNode *const *found)
     JsonArray *machine = propertiesOf(found, REPLY_MACHINE);
 
     caps->smmuv3 = smmu != NULL;
-    caps->accel = findProperty(smmu, "accel") != NULL;
+    caps->accelDevice = propertiesOf(found, REPLY_ACCEL) != NULL;
     /* 10.2 has this one besides primary-bus, which was there before and not for users. */
-    caps->perBus = caps->accel || findProperty(smmu, "smmu_per_bus");
+    caps->perBus = findProperty(smmu, "smmu_per_bus") != NULL;
+    /* RFC v2 put accel into what arm-smmuv3 and its arm-smmuv3-accel have in common; users can make the latter only. */
+    caps->accel = findProperty(smmu, "accel") && (caps->perBus || !caps->accelDevice);
+    caps->perBus = caps->perBus || caps->accel;
     if (caps->accel)
         readFeatures(caps, smmu);
-    caps->accelDevice = propertiesOf(found, REPLY_ACCEL) != NULL;
     caps->nestedDevice = findProperty(propertiesOf(found, REPLY_NESTED), "pci-bus") != NULL;
     caps->virt = machine != NULL;
     caps->nestedMachine = speaksOfNested(machine, "iommu") || speaksOfNested(machine, "cmdqv");
