@@ -72,7 +72,8 @@ qemuViommuArgs(const viommuDomain *dom, const viommuPlan *plan, const qemuViommu
     if (!qemuViommuWordsFit(words, dom, plan, error))
         return NULL;
     if (plan->hole64KiB && plan->vsmmus->len > 0)
-        qemuViommuArgsAddf(args, "-machine", "highmem-mmio-size=%" G_GUINT64_FORMAT "K", plan->hole64KiB);
+        qemuViommuArgsAddf(args, "-machine", "highmem-mmio-size=%" G_GUINT64_FORMAT "K",
+                           qemuViommuWordsWindow(words, plan->hole64KiB));
     if (words->driver)
         placed(dom, plan, words, assigned, args);
     else if (plan->vsmmus->len > 0)

@@ -302,6 +302,7 @@ readProperties(qemuViommuCaps *caps, JsonNode *const *found)
         readFeatures(caps, smmu);
     caps->nestedDevice = findProperty(propertiesOf(found, REPLY_NESTED), "pci-bus") != NULL;
     caps->virt = machine != NULL;
+    caps->window = findProperty(machine, "highmem-mmio-size") != NULL;
     caps->nestedMachine = speaksOfNested(machine, "iommu") || speaksOfNested(machine, "cmdqv");
     caps->machineCmdqv = findProperty(machine, "cmdqv") != NULL;
     caps->machineIommufd = findProperty(machine, "iommufd") != NULL;

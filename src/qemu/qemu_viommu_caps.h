@@ -69,6 +69,7 @@ typedef struct {
     bool accelDevice;  /* there is an arm-smmuv3-accel */
     bool nestedDevice; /* there is an arm-smmuv3-nested with "pci-bus" */
     bool virt;           /* there is a machine "virt" */
+    bool window;         /* it has "highmem-mmio-size" */
     bool nestedMachine;  /* descriptions of its properties speak of nested-smmuv3 */
     bool machineCmdqv;   /* it has "cmdqv" */
     bool machineIommufd; /* it has "iommufd": the form of 2022 to April 2024 */

@@ -94,8 +94,8 @@ firmwareArgs(qemuViommuFull *full, GString *machine, GError **error)
 }
 
 /* The 64-bit window: the plan's, else what the user asks for. */
-static void
-appendHole(const qemuViommuFull *full, GString *machine)
+static bool
+appendHole(const qemuViommuFull *full, GString *machine, GError **error)
 {
     const viommuController *root = viommuDomainFindController(full->dom, 0);
     uint64_t kib = full->plan->hole64KiB;
@@ -106,6 +106,7 @@ appendHole(const qemuViommuFull *full, GString *machine)
         kib = root->hole64KiB;
     if (kib)
         g_string_append_printf(machine, ",highmem-mmio-size=%" G_GUINT64_FORMAT "K", kib);
+    return qemuViommuWordsFitWindow(full->words, kib, error);
 }
 
 static bool
@@ -165,7 +166,8 @@ boardArgs(qemuViommuFull *full, const char *iommu, GError **error)
     g_string_append(machine, dom->acpi ? ",acpi=on" : ",acpi=off");
     if (iommu)
         g_string_append_printf(machine, ",iommu=%s", iommu);
-    appendHole(full, machine);
+    if (!appendHole(full, machine, error))
+        return false;
     qemuViommuArgsAdd(full->args, "-machine", g_strdup(machine->str));
     qemuViommuArgsAdd(full->args, "-accel",
                       g_strdup(dom->virtType == VIOMMU_VIRT_KVM ? "kvm" : "tcg"));

@@ -13,6 +13,9 @@
  * QEMU sets SSIDSIZE to 16"). */
 #define PASID_BITS 16
 
+/* NVIDIA's branches that place by themselves begin at 4 TiB and refuse less; others take it too. */
+#define WINDOW_OF_MACHINE (4ull << 30) /* KiB */
+
 #define ON_OFF_AUTO(text) { text, QEMU_VIOMMU_PROP_ONOFFAUTO, true }
 #define SWITCH(text) { text, QEMU_VIOMMU_PROP_BOOL, false }
 
@@ -21,23 +24,25 @@
  * iommu=nested-smmuv3. */
 static const qemuViommuWords published[] = {
     [QEMU_VIOMMU_DIALECT_NATIVE] = {
-        QEMU_VIOMMU_DIALECT_NATIVE, "arm-smmuv3", "primary-bus", true,
+        QEMU_VIOMMU_DIALECT_NATIVE, "arm-smmuv3", "primary-bus", true, true,
         { [QEMU_VIOMMU_ATS] = ON_OFF_AUTO("ats"),
           [QEMU_VIOMMU_RIL] = ON_OFF_AUTO("ril"),
           [QEMU_VIOMMU_SSIDSIZE] = { "ssidsize", QEMU_VIOMMU_PROP_TEXT, true },
           [QEMU_VIOMMU_OAS] = { "oas", QEMU_VIOMMU_PROP_TEXT, true },
           [QEMU_VIOMMU_CMDQV] = ON_OFF_AUTO("cmdqv") } },
     [QEMU_VIOMMU_DIALECT_RFC_V3] = {
-        QEMU_VIOMMU_DIALECT_RFC_V3, "arm-smmuv3", "primary-bus", true,
+        QEMU_VIOMMU_DIALECT_RFC_V3, "arm-smmuv3", "primary-bus", true, true,
         { [QEMU_VIOMMU_ATS] = SWITCH("ats"),
           [QEMU_VIOMMU_RIL] = SWITCH("ril"),
           [QEMU_VIOMMU_SSIDSIZE] = SWITCH("pasid"),
           [QEMU_VIOMMU_OAS] = { "oas", QEMU_VIOMMU_PROP_NUMBER, false },
           [QEMU_VIOMMU_CMDQV] = SWITCH("tegra241-cmdqv") } },
-    [QEMU_VIOMMU_DIALECT_RFC_ACCEL] = { QEMU_VIOMMU_DIALECT_RFC_ACCEL, "arm-smmuv3-accel", "bus" },
-    [QEMU_VIOMMU_DIALECT_RFC_NESTED] = { QEMU_VIOMMU_DIALECT_RFC_NESTED, "arm-smmuv3-nested", "pci-bus" },
+    [QEMU_VIOMMU_DIALECT_RFC_ACCEL] = {
+        QEMU_VIOMMU_DIALECT_RFC_ACCEL, "arm-smmuv3-accel", "bus", false, true, { { 0 } } },
+    [QEMU_VIOMMU_DIALECT_RFC_NESTED] = {
+        QEMU_VIOMMU_DIALECT_RFC_NESTED, "arm-smmuv3-nested", "pci-bus", false, false, { { 0 } } },
     [QEMU_VIOMMU_DIALECT_RFC_MACHINE] = {
-        QEMU_VIOMMU_DIALECT_RFC_MACHINE, NULL, NULL, false, { [QEMU_VIOMMU_CMDQV] = SWITCH("cmdqv") } },
+        QEMU_VIOMMU_DIALECT_RFC_MACHINE, NULL, NULL, false, true, { [QEMU_VIOMMU_CMDQV] = SWITCH("cmdqv") } },
 };
 
 void
@@ -48,6 +53,7 @@ qemuViommuWordsInit(qemuViommuWords *words, qemuViommuDialect dialect, const qem
     *words = published[dialect];
     if (!caps || qemuViommuCapsDialect(caps, &why) != dialect)
         return;
+    words->window = caps->window;
     if (words->accel)
         memcpy(words->features, caps->features, sizeof(words->features));
     else if (dialect == QEMU_VIOMMU_DIALECT_RFC_MACHINE && !caps->machineCmdqv)
@@ -209,6 +215,23 @@ checkVSMMU(const qemuViommuWords *words, const viommuDomain *dom, const viommuVS
     return true;
 }
 
+uint64_t
+qemuViommuWordsWindow(const qemuViommuWords *words, uint64_t kib)
+{
+    return kib && !words->driver ? MAX(kib, WINDOW_OF_MACHINE) : kib;
+}
+
+bool
+qemuViommuWordsFitWindow(const qemuViommuWords *words, uint64_t kib, GError **error)
+{
+    if (!kib || words->window)
+        return true;
+    viommuErrorAt(error, VIOMMU_ERROR_REFUSED, 0,
+                  "a 64-bit window of %" G_GUINT64_FORMAT " GiB has no word in the dialect %s, as its machine has no 'highmem-mmio-size': use a QEMU that has, or pass through fewer devices",
+                  kib >> 20, qemuViommuDialectName(words->dialect));
+    return false;
+}
+
 bool
 qemuViommuWordsFit(const qemuViommuWords *words, const viommuDomain *dom, const viommuPlan *plan, GError **error)
 {
@@ -216,6 +239,8 @@ qemuViommuWordsFit(const qemuViommuWords *words, const viommuDomain *dom, const 
 
     if (!plan->vsmmus->len)
         return true;
+    if (!qemuViommuWordsFitWindow(words, plan->hole64KiB, error))
+        return false;
     if (!plan->accel) {
         if (words->accel)
             return true;

@@ -14,6 +14,7 @@ typedef struct {
     const char *driver; /* "arm-smmuv3"; NULL: QEMU makes the vSMMUs by itself */
     const char *bus;    /* the property that names its bus */
     bool accel;         /* there is "accel"; else every vSMMU is accelerated */
+    bool window;        /* the machine has "highmem-mmio-size"; else the 64-bit window cannot be said */
     qemuViommuProp features[QEMU_VIOMMU_FEATURES];
     unsigned hostSMMUs; /* of a QEMU that makes a vSMMU for each: how many the host has; 0: not known, as at first */
 } qemuViommuWords;
@@ -26,6 +27,12 @@ void qemuViommuWordsInit(qemuViommuWords *words, qemuViommuDialect dialect, cons
  * value, and what to write instead. */
 bool qemuViommuWordsFit(const qemuViommuWords *words, const viommuDomain *dom, const viommuPlan *plan,
                         GError **error);
+
+/* The 64-bit window that is written where one of so many KiB is wanted: larger, if this QEMU takes no less. */
+uint64_t qemuViommuWordsWindow(const qemuViommuWords *words, uint64_t kib);
+
+/* True if a 64-bit window of so many KiB can be said (0: none is asked for); else VIOMMU_ERROR_REFUSED. */
+bool qemuViommuWordsFitWindow(const qemuViommuWords *words, uint64_t kib, GError **error);
 
 /* True if the <iommu> elements of a domain that no plan places can be said; else VIOMMU_ERROR_REFUSED. */
 bool qemuViommuWordsFitPlain(const qemuViommuWords *words, const viommuDomain *dom, GError **error);
