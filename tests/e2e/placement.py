@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Scenarios: requests on a host that can, and what the guest makes of them."""
 
+import json
+
 from guest import (CONSOLE, LOG, NVRAM, REQUEST, VARIABLES, Guest, domain, hostdev,
                    sourceAddress)
 from world import compareGuest, endPlaced, givenBack, runPlaced
@@ -125,6 +127,30 @@ def withoutLibvirt(tap, world, name):
     givenBack(tap, world, name, serials)
 
 
+def capabilities(tap, world, name):
+    """What libvirt says that it can do here, and its QEMU, which is asked without rights. No guest is started."""
+    uri = ("--connect", "qemu:///system")
+    done = world.host.viommu(*uri, "host", "--format", "json")
+    found = json.loads(done.stdout)
+    tap.ok(all(found["libvirt"][what] is True for what in ("kvm", "gicV3", "iommufd")),
+           f"{name}: libvirt has KVM, GICv3 and iommufd", found["libvirt"], done.stderr)
+    tap.ok(found["emulator"]["path"] == found["libvirt"]["emulator"] and found["emulator"]["dialect"] == "native",
+           f"{name}: its emulator answers", found["emulator"])
+    classes = ("H10", "H12")
+    done = world.host.viommu(*uri, "check", "--format", "json")
+    said = [one for one in json.loads(done.stdout)["findings"] if one["id"] in classes]
+    tap.ok(not said, f"{name}: the check of the host passes both", said)
+    xml = request(["A0"], world)
+    done = world.host.viommu(*uri, "check", "--format", "json", "-", stdin=xml)
+    said = [one for one in json.loads(done.stdout)["findings"] if one["id"] in classes]
+    tap.ok(not said, f"{name}: and so does the check of a domain", said)
+    done = world.host.viommu("plan", "-", stdin=xml.replace("qemu-system-aarch64<", "none-such<"))
+    tap.ok(done.returncode == 0 and "H12: emulator '/usr/bin/none-such': No such file" in done.stderr,
+           f"{name}: an emulator that is not there is a note", done.stderr)
+    left = world.host.run("sh", "-c", "grep -l '^Uid:.*65534' /proc/[0-9]*/status").stdout
+    tap.ok(not left, f"{name}: nothing of nobody's is left running", left)
+
+
 SCENARIOS = {
     "three-smmus": drives(["A0", "B0", "C0"], 3),
     "two-of-one": drives(["B0", "B1", "C0"], 2),
@@ -133,4 +159,5 @@ SCENARIOS = {
     "virtual-functions": virtualFunctions,
     "numa": nodes,
     "argv": withoutLibvirt,
+    "capabilities": capabilities,
 }
