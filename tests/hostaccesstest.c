@@ -57,6 +57,14 @@ testConf(void)
           true, "cgroup_device_acl = [ " OWN ", " NODES " ]" },
         { "security_driver = [ \"none\" ]\n", NULL, false, "cgroup_device_acl = [ " OWN ", " NODES " ]" },
         { "user", NULL, true, "cgroup_device_acl = [ " OWN ", " NODES " ]" },
+        /* The list counts where there is a namespace, or a cgroup for devices, as there are of their own accord. */
+        { "namespaces = [ ]\ncgroup_controllers = [ \"cpu\", \"memory\" ]\n", NULL, true, NULL },
+        { "namespaces = [ \"mount\" ]\ncgroup_controllers = [ ]\n", NULL, true,
+          "cgroup_device_acl = [ " OWN ", " NODES " ]" },
+        { "namespaces = [ ]\ncgroup_controllers = [ \"devices\" ]\n", NULL, true,
+          "cgroup_device_acl = [ " OWN ", " NODES " ]" },
+        { "namespaces = [ ]\n", NULL, true, "cgroup_device_acl = [ " OWN ", " NODES " ]" },
+        { "cgroup_controllers = [ ]\n", NULL, true, "cgroup_device_acl = [ " OWN ", " NODES " ]" },
     };
     size_t i;
 

@@ -120,11 +120,15 @@ viommuQEMUConfParse(const char *text)
     const char *security = findValue(text, "security_driver");
     g_autofree char *driver = NULL;
     g_auto(GStrv) drivers = readList(security);
+    g_auto(GStrv) namespaces = readList(findValue(text, "namespaces"));
+    g_auto(GStrv) controllers = readList(findValue(text, "cgroup_controllers"));
 
     readString(findValue(text, "user"), &conf->user);
     readString(findValue(text, "group"), &conf->group);
     readString(security, &driver);
     conf->devices = readList(findValue(text, "cgroup_device_acl"));
+    conf->open = namespaces && !g_strv_contains((const char *const *)namespaces, "mount") && controllers &&
+                 !g_strv_contains((const char *const *)controllers, "devices");
     if (driver)
         conf->apparmor = strcmp(driver, "apparmor") == 0;
     else
@@ -149,7 +153,7 @@ viommuQEMUConfWants(const viommuQEMUConf *conf, char *const *nodes)
         g_string_append_printf(line, "%s \"%s\"", line->str[line->len - 1] == '[' ? "" : ",", nodes[i]);
     }
     g_string_append(line, " ]");
-    return missing ? g_string_free(g_steal_pointer(&line), FALSE) : NULL;
+    return missing && !conf->open ? g_string_free(g_steal_pointer(&line), FALSE) : NULL;
 }
 
 /* Devices that libvirt binds at start get the lowest numbers, where none is bound. */

@@ -13,6 +13,7 @@ typedef struct {
     char *user;      /* that QEMU runs as; NULL: libvirt's own choice */
     char *group;     /* that QEMU runs with; NULL: libvirt's own choice */
     char **devices;  /* cgroup_device_acl; NULL: libvirt's own list */
+    bool open;       /* neither a namespace nor a cgroup keeps QEMU from nodes that are not in that list */
     bool apparmor;   /* security_driver leaves it to libvirt, or names it */
 } viommuQEMUConf;
 
