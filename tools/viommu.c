@@ -203,6 +203,26 @@ viommuCmdUnknown(const char *name)
     return usage(NULL, text);
 }
 
+/* A value behind one of @entries that takes none, over which GLib passes: it could be meant to switch it off. */
+static bool
+refuseValues(const GOptionEntry *entries, char **argv, GError **error)
+{
+    size_t i, len;
+
+    for (; *argv && strcmp(*argv, "--") != 0; argv++) {
+        for (i = 0; entries[i].long_name; i++) {
+            len = strlen(entries[i].long_name);
+            if (entries[i].arg != G_OPTION_ARG_NONE || !g_str_has_prefix(*argv, "--") ||
+                strncmp(*argv + strlen("--"), entries[i].long_name, len) != 0 || (*argv)[strlen("--") + len] != '=')
+                continue;
+            g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE, "option --%s takes no value",
+                        entries[i].long_name);
+            return false;
+        }
+    }
+    return true;
+}
+
 /* Takes the options out of @argv: up to the command if @cmd is NULL, else all of them. */
 static bool
 parseOptions(const viommuCmd *cmd, int *argc, char ***argv, GError **error)
@@ -218,7 +238,7 @@ parseOptions(const viommuCmd *cmd, int *argc, char ***argv, GError **error)
     g_option_context_set_help_enabled(context, FALSE);
     g_option_context_set_strict_posix(context, !cmd);
     g_option_context_add_main_entries(context, entries, NULL);
-    return g_option_context_parse(context, argc, argv, error);
+    return refuseValues(entries, *argv, error) && g_option_context_parse(context, argc, argv, error);
 }
 
 /* True if the option @name may stand before the command. */
