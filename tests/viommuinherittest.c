@@ -299,6 +299,24 @@ testFallback(void)
     assertDefined(outcome, taken);
 }
 
+/* A policy asks for no domain that has notes, and so nothing is taken over: the domain is placed as if there were
+ * nothing, and keeps its vSMMUs. */
+static void
+testPolicy(void)
+{
+    static const char own[] = OWN(GPU FAR_GPU "<iommu model='smmuv3'/>");
+    testWorld world = testWorldOf("grace");
+    g_autofree char *before = NULL;
+    g_autoptr(testOutcome) outcome = NULL;
+
+    world.policy = VIOMMU_POLICY_SMMUV3;
+    before = testPlace(&world, own);
+    world.inactive = before;
+    outcome = testRewrite(&world, VIOMMU_REWRITE_DEFINE, 0, own, -1, NULL);
+    g_assert_cmpstr(outcome->asked, ==, "host, libvirt, qemu");
+    g_assert_cmpstr(outcome->text, ==, before);
+}
+
 /* Lines are those of the user's file. */
 static void
 testLines(void)
@@ -323,6 +341,7 @@ main(int argc, char **argv)
     g_test_add_func("/inherit/defined", testDefined);
     g_test_add_func("/inherit/useless", testUseless);
     g_test_add_func("/inherit/fallback", testFallback);
+    g_test_add_func("/inherit/policy", testPolicy);
     g_test_add_func("/inherit/lines", testLines);
     return g_test_run();
 }

@@ -127,9 +127,11 @@ viommuPlanDiff(viommuInput *input, GString *out, GError **error)
     g_auto(guest) from = { 0 };
     g_auto(guest) to = { 0 };
 
+    if (!old || !lookAtOld(old, input, &from, error))
+        return VIOMMU_EXIT_UNREACHABLE;
     /* As define would place it. */
-    input->before = old ? old->dom : NULL;
-    if (!old || !placeGuest(input, &to, error) || !lookAtOld(old, input, &from, error))
+    input->before = from.expanded ? from.expanded : old->dom;
+    if (!placeGuest(input, &to, error))
         return VIOMMU_EXIT_UNREACHABLE;
     look(input, &to);
     show(input->opts, &from, &to, out);

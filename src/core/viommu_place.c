@@ -130,7 +130,9 @@ inherit(const viommuDomain *dom, const viommuDomain *before, viommuHost *host)
     g_autofree char *text = viommuInherit(dom, before, &len);
     g_autoptr(viommuDomain) both = text ? viommuDomainParse(text, len, NULL) : NULL;
 
-    return both && viommuHostBind(host, both, NULL, NULL) ? g_steal_pointer(&both) : NULL;
+    if (!both || !viommuHostBind(host, both, NULL, NULL) || !viommuDomainIsRequest(both))
+        return NULL;
+    return g_steal_pointer(&both);
 }
 
 viommuPlacement *

@@ -25,7 +25,8 @@ insertionClear(void *data)
 bool
 viommuInheritWants(const viommuDomain *dom)
 {
-    return dom->uuid && g_uuid_string_is_valid(dom->uuid) && dom->requests->len && !dom->metadata && !dom->bySpecs;
+    return dom->uuid && g_uuid_string_is_valid(dom->uuid) && dom->requests->len && !dom->metadata && !dom->bySpecs &&
+           !dom->byPolicy;
 }
 
 /* Marks the indexes of what was made for @before. */
