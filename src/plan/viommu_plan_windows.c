@@ -92,43 +92,49 @@ chooseWindows(const planState *state, const viommuVSMMU *vsmmu, const viommuPlan
     return keeps;
 }
 
-/* Windows for the ports below @vsmmu; true if one of them is spare. */
 static bool
+hasSpare(const viommuVSMMU *vsmmu)
+{
+    size_t i;
+
+    for (i = 0; i < vsmmu->ports->len; i++) {
+        if (((const viommuPlanPort *)g_ptr_array_index(vsmmu->ports, i))->spare)
+            return true;
+    }
+    return false;
+}
+
+/* Windows for the ports below @vsmmu, if one of them is spare. */
+static void
 keepWindows(planState *state, viommuVSMMU *vsmmu)
 {
+    bool spare = hasSpare(vsmmu);
     viommuWindows coming;
-    bool spare = false;
     size_t i;
 
     vsmmu->reserve = planFindRequest(state, vsmmu->smmu, vsmmu->controller)->reserve;
     coming = spareWindows(vsmmu);
-    for (i = 0; i < vsmmu->ports->len; i++) {
-        viommuPlanPort *port = g_ptr_array_index(vsmmu->ports, i);
-
-        if (!port->spare)
-            continue;
-        spare = true;
-        port->noIO = true;
-        port->keeps = chooseWindows(state, vsmmu, port, &coming);
-    }
     for (i = 0; spare && i < vsmmu->ports->len; i++) {
         viommuPlanPort *port = g_ptr_array_index(vsmmu->ports, i);
 
-        if (!port->spare)
+        if (port->spare)
+            port->keeps = chooseWindows(state, vsmmu, port, &coming);
+        else
             port->keeps.pref64 = RESERVE_MIN;
+        port->noIO = port->spare;
     }
     if (spare)
         planReason(state, "P6", vsmmu->smmu->name,
                    "ports keep a 64-bit window (pref64-reserve), spare ones also one below 4 GiB (memReserve), so that "
                    "hotplug does not move the BARs of their neighbours; spare ones keep no I/O space (io-reserve), of "
                    "which all ports share 64 KiB");
-    return spare;
 }
 
 /* What all ports below @vsmmu take. */
 static void
-addVSMMU(windowSums *to, const viommuVSMMU *vsmmu, bool spare)
+addVSMMU(windowSums *to, const viommuVSMMU *vsmmu)
 {
+    bool spare = hasSpare(vsmmu);
     windowSums bus = { 0 };
     size_t i;
 
@@ -150,20 +156,68 @@ addVSMMU(windowSums *to, const viommuVSMMU *vsmmu, bool spare)
     addBus(&to->mem, &bus.mem);
 }
 
-/* Below 4 GiB the guest has one window of one size. Without spare ports it is the firmware's alone. */
-static bool
-checkMem(planState *state, const windowSum *mem, const viommuVSMMU *spare)
+static windowSums
+sumWindows(const planState *state)
 {
-    uint64_t need = mem->sum + MAX(mem->largest, MEM_REST);
+    windowSums sums = { 0 };
+    size_t i;
 
-    if (!spare || need <= MEM_SIZE)
-        return true;
-    planRefuse(state, "V19", planFindRequest(state, spare->smmu, spare->controller)->line,
-               "firmware would leave devices without BARs",
-               "write a smaller memReserve in <placement> (in KiB, at least 2048), or fewer sparePorts",
-               "the windows below 4 GiB that ports keep add up to %u MiB with what firmware needs, and the guest "
-               "has %u", (unsigned)(need / MIB), (unsigned)(MEM_SIZE / MIB));
-    return false;
+    for (i = 0; i < state->plan->vsmmus->len; i++)
+        addVSMMU(&sums, g_ptr_array_index(state->plan->vsmmus, i));
+    return sums;
+}
+
+static uint64_t
+needBelow4G(const windowSums *sums)
+{
+    return sums->mem.sum + MAX(sums->mem.largest, MEM_REST);
+}
+
+/* Spare ports keep at most @limit below 4 GiB, where nobody said how much. */
+static void
+limitMem(const planState *state, uint64_t limit)
+{
+    size_t i, j;
+
+    for (i = 0; i < state->plan->vsmmus->len; i++) {
+        const viommuVSMMU *vsmmu = g_ptr_array_index(state->plan->vsmmus, i);
+
+        for (j = 0; !vsmmu->reserve.memKiB && j < vsmmu->ports->len; j++) {
+            viommuPlanPort *port = g_ptr_array_index(vsmmu->ports, j);
+            const viommuController *there = planFindController(state, port->controller);
+
+            if (port->spare && (port->generated || !there || !there->keeps.mem))
+                port->keeps.mem = MIN(port->keeps.mem, limit);
+        }
+    }
+}
+
+/* Below 4 GiB the guest has one window of one size. Without spare ports it is the firmware's alone; where all that
+ * could come has no room, spare ports keep less. */
+static bool
+fitMem(planState *state, windowSums *sums)
+{
+    uint64_t largest = sums->mem.largest;
+    uint64_t limit;
+    size_t i;
+
+    for (limit = largest / 2; needBelow4G(sums) > MEM_SIZE && limit >= RESERVE_MIN; limit /= 2) {
+        limitMem(state, limit);
+        *sums = sumWindows(state);
+    }
+    for (i = 0; i < state->plan->vsmmus->len; i++) {
+        const viommuVSMMU *vsmmu = g_ptr_array_index(state->plan->vsmmus, i);
+
+        if (!hasSpare(vsmmu) || needBelow4G(sums) <= MEM_SIZE)
+            continue;
+        planRefuse(state, "V19", planFindRequest(state, vsmmu->smmu, vsmmu->controller)->line,
+                   "firmware would leave devices without BARs",
+                   "write a smaller memReserve in <placement> (in KiB, at least 2048), or fewer sparePorts",
+                   "the windows below 4 GiB that ports keep add up to %u MiB with what firmware needs, and the guest "
+                   "has %u MiB", (unsigned)(needBelow4G(sums) / MIB), (unsigned)(MEM_SIZE / MIB));
+        return false;
+    }
+    return true;
 }
 
 bool
@@ -171,22 +225,16 @@ planSizeWindow(planState *state)
 {
     const viommuController *root = viommuDomainFindRoot(state->dom);
     uint64_t user = root ? root->hole64KiB * KIB : 0;
-    const viommuVSMMU *spare = NULL; /* the first with a spare port */
-    windowSums sums = { 0 };
+    windowSums sums;
     uint64_t need;
     size_t i;
 
     if (state->dom->ownsHole64)
         user = state->dom->userHole64KiB * KIB;
-    for (i = 0; i < state->plan->vsmmus->len; i++) {
-        viommuVSMMU *vsmmu = g_ptr_array_index(state->plan->vsmmus, i);
-        bool some = keepWindows(state, vsmmu);
-
-        addVSMMU(&sums, vsmmu, some);
-        if (some && !spare)
-            spare = vsmmu;
-    }
-    if (!checkMem(state, &sums.mem, spare))
+    for (i = 0; i < state->plan->vsmmus->len; i++)
+        keepWindows(state, g_ptr_array_index(state->plan->vsmmus, i));
+    sums = sumWindows(state);
+    if (!fitMem(state, &sums))
         return false;
     /* The largest once more for what is in front of the first: pcie.0. */
     need = viommuWindowRound(sums.pref64.sum + MAX(sums.pref64.largest, WINDOW_REST));
