@@ -168,7 +168,8 @@ checkDomain(const viommuOptions *opts, const char *file, GString *out, GError **
     context.host = input->host->topo;
     context.users = input->host->users;
     viommuCheckDomain(input->dom, &context, findings);
-    viommuInputJudgeEmulator(input, NULL, true, findings);
+    /* Where libvirt has another root than we, it has seen the emulator and we have not. */
+    viommuInputJudgeEmulator(input, NULL, !input->peer.caps, findings);
     if (!addUnsaid(input, context.libvirt, findings, error))
         return VIOMMU_EXIT_UNREACHABLE;
     viommuInputJudgePeer(input, findings);

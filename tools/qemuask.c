@@ -69,13 +69,15 @@ fail(GError **error, const char *path, const char *why)
     return failAs(error, VIOMMU_ERROR_FILE, path, why);
 }
 
-/* Ambient capabilities outlive a change of user where securebits say so. */
+/* Ambient capabilities are a service's, say, that is not root; and outlive a change of user where securebits say so. */
 static bool
 dropRights(void)
 {
+    if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) < 0)
+        return false;
     if (geteuid() != 0)
         return true;
-    return prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) == 0 && setgroups(0, NULL) == 0 &&
+    return setgroups(0, NULL) == 0 &&
            setresgid(NOBODY, NOBODY, NOBODY) == 0 && setresuid(NOBODY, NOBODY, NOBODY) == 0;
 }
 
@@ -210,11 +212,11 @@ readAnswers(askRun *run)
     return NULL;
 }
 
-/* Ends all that is left of it. Who has closed both ends is about to exit. */
+/* Ends all that is left of it, with what it has started: who has closed both ends has nothing more to say. */
 static void
-end(askRun *run, bool kill_group)
+end(askRun *run)
 {
-    if (kill_group && run->group > 0)
+    if (run->group > 0)
         kill(-run->group, SIGKILL);
     g_subprocess_force_exit(run->process);
     g_subprocess_wait(run->process, NULL, NULL);
@@ -268,7 +270,7 @@ runProcess(const askProgram *program, askChild *child, GByteArray *answers, GErr
     run.group = id ? (pid_t)g_ascii_strtoll(id, NULL, 10) : 0;
     sendCommands(run.process);
     why = readAnswers(&run);
-    end(&run, why != NULL);
+    end(&run);
     if (why)
         fail(error, program->path, why);
     else
