@@ -103,10 +103,10 @@ checkSaving(viommuChecker *checker)
                           "memory, while it runs");
 }
 
-/* What the 64-bit prefetchable BARs of the assigned devices add up to at least, in KiB: no alignment, no
- * bridges. */
+/* What the 64-bit BARs of the assigned devices add up to at least, in KiB: no alignment, no bridges. Bridges have room
+ * above 4 GiB only for those that are prefetchable; the others count where @all. */
 static uint64_t
-neededKiB(const viommuChecker *checker)
+neededKiB(const viommuChecker *checker, bool all)
 {
     uint64_t bytes = 0;
     size_t i;
@@ -121,7 +121,7 @@ neededKiB(const viommuChecker *checker)
         for (j = 0; j < seat->host->bars->len; j++) {
             const virSMMUBar *bar = &g_array_index(seat->host->bars, virSMMUBar, j);
 
-            if (bar->memory64 && bar->prefetch)
+            if (bar->memory64 && (bar->prefetch || all))
                 bytes = bytes > UINT64_MAX - bar->size ? UINT64_MAX : bytes + bar->size;
         }
     }
@@ -187,7 +187,7 @@ checkWindow(viommuChecker *checker)
     const viommuController *controller = root ? root->controller : NULL;
     uint64_t given = controller ? controller->hole64KiB : 0;
     uint64_t window = given ? given : HOLE_DEFAULT_KIB;
-    uint64_t needed = neededKiB(checker);
+    uint64_t needed = neededKiB(checker, false);
     unsigned line = controller ? viommuCheckLine(checker, controller->node, "pcihole64")
                                : viommuXMLLine(checker->dom->xml, checker->dom->devicesNode);
     static const char remedy[] =
@@ -220,7 +220,8 @@ checkWindow(viommuChecker *checker)
             "the 64-bit BARs of the host devices take %" G_GUINT64_FORMAT " GiB, and the "
             "window%s has %" G_GUINT64_FORMAT " GiB",
             needed >> 20, given ? "" : " (QEMU's default)", window >> 20);
-    checkWindowEnd(checker, window, needed, line);
+    /* Whoever passes devices with such BARs through, and asks for a window, wants to have it. */
+    checkWindowEnd(checker, window, neededKiB(checker, true), line);
 }
 
 static void
