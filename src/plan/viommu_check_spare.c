@@ -81,9 +81,7 @@ checkSpare(viommuChecker *checker, const viommuCheckBus *bus, unsigned chosen)
 static const virSMMU *
 smmuBehind(const viommuChecker *checker, const viommuCheckVSMMU *vsmmu)
 {
-    const GPtrArray *smmus = virSMMUTopologySMMUs(checker->context->host);
     size_t i;
-    size_t j;
 
     for (i = 0; i < vsmmu->seats->len; i++) {
         const viommuCheckSeat *seat = g_ptr_array_index(vsmmu->seats, i);
@@ -94,12 +92,8 @@ smmuBehind(const viommuChecker *checker, const viommuCheckVSMMU *vsmmu)
     for (i = 0; i < checker->dom->placed->len; i++) {
         const viommuPlaced *placed = g_ptr_array_index(checker->dom->placed, i);
 
-        for (j = 0; placed->controller == vsmmu->bus->index && j < smmus->len; j++) {
-            const virSMMU *smmu = g_ptr_array_index(smmus, j);
-
-            if (strcmp(smmu->name, placed->smmu) == 0)
-                return smmu;
-        }
+        if (placed->controller == vsmmu->bus->index)
+            return virSMMUTopologyFindSMMU(checker->context->host, placed->smmu);
     }
     return NULL;
 }
